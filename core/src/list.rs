@@ -96,9 +96,7 @@ struct Leaf<T> {
 impl<T> List<T> {
     /// A list of nothing; allocates nothing.
     pub const fn new() -> Self {
-        Self {
-            root: Root::One(Leaf::new()),
-        }
+        Self { root: Root::One(Leaf::new()) }
     }
 
     /// How many entries there are. Costs a load or two.
@@ -133,8 +131,7 @@ impl<T> List<T> {
 
     /// All entries in order, one by one.
     pub fn iter(&self) -> impl Iterator<Item = (&T, &Mark)> {
-        self.runs()
-            .flat_map(|(entries, marks)| entries.iter().zip(marks))
+        self.runs().flat_map(|(entries, marks)| entries.iter().zip(marks))
     }
 
     /// Finds the entry named `id`.
@@ -162,11 +159,7 @@ impl<T> List<T> {
             Root::One(leaf) => (Some(leaf), [].iter()),
             Root::Many(tree) => (None, tree.groups.iter()),
         };
-        Leaves {
-            one: one.filter(|leaf| leaf.len() > 0),
-            group: [].iter(),
-            groups,
-        }
+        Leaves { one: one.filter(|leaf| leaf.len() > 0), group: [].iter(), groups }
     }
 
     fn leaf(&self, at: Position) -> &Leaf<T> {
@@ -177,9 +170,8 @@ impl<T> List<T> {
     }
 
     fn search(&self, id: u64, priority: i32) -> Option<Position> {
-        let mut at = self.place_after(|mark| {
-            mark.priority > priority || (mark.priority == priority && mark.id <= id)
-        });
+        let mut at =
+            self.place_after(|mark| mark.priority > priority || (mark.priority == priority && mark.id <= id));
         at.index = at.index.checked_sub(1)?;
         (self.get(at).1.id == id).then_some(at)
     }
@@ -189,9 +181,10 @@ impl<T> List<T> {
         match &self.root {
             Root::One(leaf) => in_leaf(leaf).map(Position::in_one),
             Root::Many(tree) => tree.groups.iter().enumerate().find_map(|(group, leaves)| {
-                leaves.iter().enumerate().find_map(|(leaf, chunk)| {
-                    in_leaf(chunk).map(|index| Position { group, leaf, index })
-                })
+                leaves
+                    .iter()
+                    .enumerate()
+                    .find_map(|(leaf, chunk)| in_leaf(chunk).map(|index| Position { group, leaf, index }))
             }),
         }
     }
@@ -269,9 +262,7 @@ impl<T: Clone> List<T> {
     pub fn replace(&mut self, at: Position, change: impl FnOnce(&mut T, &mut Mark)) {
         let leaf = match &mut self.root {
             Root::One(leaf) => leaf,
-            Root::Many(tree) => {
-                Arc::make_mut(&mut Arc::make_mut(&mut tree.groups[at.group])[at.leaf])
-            }
+            Root::Many(tree) => Arc::make_mut(&mut Arc::make_mut(&mut tree.groups[at.group])[at.leaf]),
         };
         let mark = &mut leaf.marks[at.index];
         let priority = mark.priority;
@@ -440,17 +431,11 @@ impl<T: Clone> Tree<T> {
 
 impl<T> Leaf<T> {
     const fn new() -> Self {
-        Self {
-            entries: Vec::new(),
-            marks: Vec::new(),
-        }
+        Self { entries: Vec::new(), marks: Vec::new() }
     }
 
     fn with_room(room: usize) -> Self {
-        Self {
-            entries: Vec::with_capacity(room),
-            marks: Vec::with_capacity(room),
-        }
+        Self { entries: Vec::with_capacity(room), marks: Vec::with_capacity(room) }
     }
 
     /// Room for one more than `len` and as few steps as a `Vec` takes, but never more than a leaf.
@@ -480,10 +465,7 @@ impl<T> Leaf<T> {
     }
 
     fn split_off(&mut self, index: usize) -> Self {
-        Self {
-            entries: self.entries.split_off(index),
-            marks: self.marks.split_off(index),
-        }
+        Self { entries: self.entries.split_off(index), marks: self.marks.split_off(index) }
     }
 
     /// The set of all entries, a bit for each.
@@ -494,9 +476,7 @@ impl<T> Leaf<T> {
     /// The set of those that `keep` wants.
     fn select(&self, mut keep: impl FnMut(&T, &Mark) -> bool) -> u64 {
         let pairs = self.entries.iter().zip(&self.marks).enumerate();
-        pairs.fold(0, |set, (index, (entry, mark))| {
-            set | u64::from(keep(entry, mark)) << index
-        })
+        pairs.fold(0, |set, (index, (entry, mark))| set | u64::from(keep(entry, mark)) << index)
     }
 
     /// Drops what is not in `set`.
@@ -611,11 +591,7 @@ impl<'a, T> Iterator for Leaves<'a, T> {
 
 impl Position {
     fn in_one(index: usize) -> Self {
-        Self {
-            group: 0,
-            leaf: 0,
-            index,
-        }
+        Self { group: 0, leaf: 0, index }
     }
 }
 
@@ -632,9 +608,7 @@ impl<T: Clone> Clone for Leaf<T> {
 /// Up to 64 entries are copied; past that, one pointer for every 4096 of them.
 impl<T: Clone> Clone for List<T> {
     fn clone(&self) -> Self {
-        Self {
-            root: self.root.clone(),
-        }
+        Self { root: self.root.clone() }
     }
 }
 
@@ -647,9 +621,7 @@ impl<T> Default for List<T> {
 /// Shows the marks; entries need not be printable.
 impl<T> fmt::Debug for List<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list()
-            .entries(self.iter().map(|(_, mark)| mark))
-            .finish()
+        f.debug_list().entries(self.iter().map(|(_, mark)| mark)).finish()
     }
 }
 
@@ -706,11 +678,7 @@ mod tests {
 
     fn mark(id: u64, priority: i32) -> Mark {
         let flags = 0;
-        Mark {
-            id,
-            priority,
-            flags,
-        }
+        Mark { id, priority, flags }
     }
 
     /// `len` entries of priority 0, ids from 1.
@@ -769,11 +737,7 @@ mod tests {
         }
         let Root::Many(tree) = &list.root else { return };
         assert!(tree.len > SMALL);
-        assert!(
-            tree.groups
-                .iter()
-                .all(|group| (1..=GROUP).contains(&group.len()))
-        );
+        assert!(tree.groups.iter().all(|group| (1..=GROUP).contains(&group.len())));
         let dense = |sizes: Vec<usize>| sizes.windows(2).all(|pair| pair[0] + pair[1] > SMALL);
         assert!(dense(tree.groups.iter().map(|group| group.len()).collect()));
         for group in &tree.groups {
@@ -838,16 +802,8 @@ mod tests {
             let index = self.dice.below(self.twin.model.len());
             let mark = self.twin.model[index];
             let stale = self.dice.below(4) == 0;
-            let hint = if stale {
-                self.priority()
-            } else {
-                mark.priority
-            };
-            let at = self
-                .twin
-                .list
-                .find(mark.id, hint)
-                .expect("the model has it");
+            let hint = if stale { self.priority() } else { mark.priority };
+            let at = self.twin.list.find(mark.id, hint).expect("the model has it");
             assert_eq!(*self.twin.list.get(at).1, mark);
             (index, at)
         }
@@ -880,11 +836,7 @@ mod tests {
                 }
             };
             if index != other {
-                let Mark {
-                    priority,
-                    id: beside,
-                    ..
-                } = model[other];
+                let Mark { priority, id: beside, .. } = model[other];
                 let mark = model.remove(index);
                 let to = model.iter().position(|m| m.id == beside).unwrap() + offset;
                 model.insert(to, Mark { priority, ..mark });
@@ -939,10 +891,7 @@ mod tests {
     fn any_history_leaves_what_a_plain_vec_would_hold_and_old_snapshots_as_they_were() {
         let tally = Rc::new(Tally::default());
         let mut history = History {
-            twin: Twin {
-                list: List::new(),
-                model: Vec::new(),
-            },
+            twin: Twin { list: List::new(), model: Vec::new() },
             tally: tally.clone(),
             dice: Dice(0x9E37_79B9_7F4A_7C15),
             next_id: 1,
@@ -1150,14 +1099,8 @@ mod tests {
         }
         let (mut list, tally) = (List::new(), Rc::new(Tally::default()));
         let marks = (1..=5000).map(|id| mark(id, id as i32 * 7919 % 10));
-        marks
-            .clone()
-            .for_each(|mark| list.insert(Item::new(&tally, &mark), mark));
-        assert!(
-            marks
-                .clone()
-                .all(|mark| list.search(mark.id, mark.priority).is_some())
-        );
+        marks.clone().for_each(|mark| list.insert(Item::new(&tally, &mark), mark));
+        assert!(marks.clone().all(|mark| list.search(mark.id, mark.priority).is_some()));
         assert_eq!(List::<Item>::new().search(1, 0), None);
     }
 
@@ -1253,10 +1196,7 @@ mod tests {
         }
         assert_eq!(more.single_run().expect("one leaf again").1.len(), SMALL);
         list.retain(|_, mark| mark.id == 9);
-        assert_eq!(
-            format!("{list:?}"),
-            "[Mark { id: 9, priority: 0, flags: 0 }]"
-        );
+        assert_eq!(format!("{list:?}"), "[Mark { id: 9, priority: 0, flags: 0 }]");
     }
 
     #[test]

@@ -1,0 +1,401 @@
+//! One shared snapshot: readers never wait, writers copy and replace.
+//!
+//! Owns the two pointers to the newest snapshot and the proof that no reader holds a freed one.
+//! Not here: what the snapshot means (`list.rs` and dispatch), who is reading (`pin.rs`), what becomes of replaced ones
+//! (`retire.rs`).
+//!
+//! # Invariants
+//! 1. `owner` owns the newest snapshot; versions in it go up by one at each replacement.
+//! 2. `current` points to a snapshot that `owner` owns or owned; its version never goes down.
+//! 3. The writer that replaces version *v* in `owner` moves `current` to *v* + 1 or later before it retires *v*.
+//! 4. A retired snapshot is dropped only when no word raised before the scan names this cell (`retire.rs`).
+//!
+//! So whoever is pinned here may follow `current`, and may borrow from `owner`: what it finds there was not
+//! retired when its word went up, or its word is seen by the scan that would free it.
+//!
+//! # Orderings
+//! | edge    | reader side           | writer side           | model that fails without it |
+//! |---------|-----------------------|-----------------------|-----------------------------|
+//! | PIN     | word, `light`         | `current`, `heavy`    | `a_pinned_snapshot_is_never_freed` |
+//! | VALUE   | load `current`: Acquire | move it: Release    | `a_publish_sees_one_whole_snapshot` |
+//! | VERSION | another writer's load: Acquire | move it: Release | `three_writers_one_of_them_lagging` |
+//! | BORN    | find the cell: Acquire | make it: Release     | `a_cell_born_late_is_seen_whole` |
+//!
+//! Between registrations and publishes on other threads no more is needed: a publish that happens after a `subscribe`
+//! returned loads `current` after the store, and coherence gives it that value or a later one.
+
+use crate::owner::Owner;
+use crate::pin::{self, ANY, Pin, TooDeep};
+use crate::retire::{self, BATCH, Collect, Replaced, Retired};
+use crate::sync::{AtomicPtr, AtomicUsize, Ordering, Plant, at, plain, planted};
+use crate::wait::{Deadline, Pause, WaitError};
+use crate::{barrier, fork};
+use Ordering::{Acquire, Relaxed, Release};
+use std::fmt;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+/// What a [`SnapshotCell`] holds: an immutable value that says whether there is anything in it to read.
+pub trait Snapshot: Default + Send + Sync + 'static {
+    /// What belongs to the cell as a whole rather than to one snapshot; `()` if nothing does.
+    type Context: Default + Send + Sync + 'static;
+
+    /// Whether a read would find nothing to do. Asked once, when the snapshot is installed.
+    fn is_empty(&self) -> bool;
+}
+
+/// What a change makes of a snapshot.
+#[derive(Debug)]
+pub enum Change<T> {
+    /// Nothing: the snapshot is as wanted already.
+    Keep,
+    /// A new snapshot that still has every part of the old one. Its writer need not run destructors.
+    Add(T),
+    /// A new snapshot that lacks, or may lack, a part of the old one.
+    Remove(T),
+}
+
+#[derive(Debug)]
+struct Versioned<T> {
+    version: u64,
+    value: T,
+}
+
+/// A shared snapshot, always behind an `Arc`, so that handles and the collector can hold it weakly.
+///
+/// [`SnapshotCell`] is the same made lazily, movable, and `const` to build.
+pub struct SharedCell<T: Snapshot> {
+    /// The snapshot that pinned readers follow; its low bit says "empty: nothing to do, no pin".
+    current: AtomicPtr<Versioned<T>>,
+    id: u32,
+    fenced: bool,
+    owner: Owner<Versioned<T>>,
+    retired: Retired<Arc<Versioned<T>>>,
+    /// Writers that lost many races in a row; others give way for a bounded time.
+    starving: AtomicUsize,
+    me: Weak<Self>,
+    context: T::Context,
+}
+
+/// Races that a writer loses before it asks the others to give way.
+const PATIENCE: u32 = 16;
+/// The longest that another writer then stands back.
+const COURTESY: Duration = Duration::from_millis(50);
+
+impl<T: Snapshot> SharedCell<T> {
+    /// Makes a cell with the default snapshot. The first one of a process settles the barrier: up to 20 ms.
+    pub fn new() -> Arc<Self> {
+        let fenced = barrier::decide();
+        let first = Arc::new(Versioned { version: 0, value: T::default() });
+        Arc::new_cyclic(|me| Self {
+            current: AtomicPtr::new(tagged(&first)),
+            id: draw_id(),
+            fenced,
+            owner: Owner::new(first),
+            retired: Retired::new(),
+            starving: AtomicUsize::new(0),
+            me: me.clone(),
+            context: T::Context::default(),
+        })
+    }
+
+    /// What belongs to the cell rather than to a snapshot.
+    pub fn context(&self) -> &T::Context {
+        &self.context
+    }
+
+    /// Calls `f` with the newest snapshot; `None`, without a call, if that is empty.
+    ///
+    /// Wait-free, but for a thread's first read ([`warm_up`](crate::warm_up)): no allocation, no free, no lock, no
+    /// read-modify-write. The snapshot stays valid until `f` returns or unwinds, whatever others do.
+    #[inline]
+    pub fn read<R>(&self, f: impl FnOnce(&T) -> R) -> Option<R> {
+        self.read_within(u32::MAX, f).unwrap_or(None)
+    }
+
+    /// As [`read`](Self::read), but an error where this thread is inside `limit` reads already, of any cells.
+    /// A limit below 6 counts as 6.
+    ///
+    /// # Errors
+    /// [`TooDeep`]; `f` was not called.
+    #[inline]
+    pub fn read_within<R>(&self, limit: u32, f: impl FnOnce(&T) -> R) -> Result<Option<R>, TooDeep> {
+        // Only a hint, so relaxed: whoever happens after a change to non-empty sees it by coherence.
+        if is_empty(self.current.load(Relaxed)) {
+            return Ok(None);
+        }
+        let pin = pin::enter(self.id, self.fenced, limit)?;
+        Ok(self.follow(&pin).map(|value| f(value)))
+    }
+
+    /// The snapshot that a pinned reader follows.
+    #[inline(always)]
+    #[cfg(not(signalpost_arc_swap_reads))]
+    fn follow<'p>(&'p self, _: &'p Pin) -> Option<&'p T> {
+        // Edge VALUE: shows what the snapshot holds. Edge PIN: comes after the word, by the light barrier.
+        let current = self.current.load(at(Plant::Value, Acquire));
+        if is_empty(current) {
+            return None;
+        }
+        // SAFETY: a live snapshot by invariants 2 and 4: this thread's word names the cell.
+        Some(unsafe { &(*current).value })
+    }
+
+    /// The same by arc-swap's own guard, as a cross-check.
+    #[cfg(signalpost_arc_swap_reads)]
+    fn follow<'p>(&'p self, _: &'p Pin) -> Option<&'p T> {
+        let newest = self.owner.load();
+        // SAFETY: `owner` owned it after this thread's word went up, so it lives until the word is cleared (4).
+        let value = unsafe { &(*Arc::as_ptr(&newest)).value };
+        (!value.is_empty()).then_some(value)
+    }
+
+    /// Whether the newest snapshot is empty. One relaxed load.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        is_empty(self.current.load(Relaxed))
+    }
+
+    /// Replaces the snapshot by what `change` makes of it, and says whether it did.
+    ///
+    /// When this returns, every read that starts later sees the result. `change` is called again where another writer was
+    /// faster, so it has no effects but its result; it may clone and drop parts of snapshots. Lock-free: after
+    /// 16 lost races others stand back for up to 50 ms. Allocates. Runs no destructor of anything that a snapshot
+    /// held: the replaced one is retired, to be dropped by [`trim`](Self::trim) or [`collect`](Self::collect).
+    pub fn update(&self, mut change: impl FnMut(&T) -> Change<T>) -> bool {
+        fork::check();
+        self.stand_back();
+        let mut asked = None;
+        for lost in 0.. {
+            if lost == PATIENCE && asked.is_none() {
+                asked = Some(Asking::new(&self.starving));
+            }
+            if let Some(changed) = self.try_update(&mut change) {
+                return changed;
+            }
+        }
+        unreachable!("the loop ends by returning");
+    }
+
+    /// One attempt: `None` if another writer was faster.
+    fn try_update(&self, change: &mut impl FnMut(&T) -> Change<T>) -> Option<bool> {
+        // A writer is pinned while it looks at snapshots that others may replace and retire meanwhile (4).
+        let pin = (!planted(Plant::WriterPin)).then(|| self.pin());
+        let seen = self.owner.load();
+        let (next, last_of_some) = match change(&seen.value) {
+            Change::Keep => {
+                // The writer before us may not have moved `current` yet: what we saw must be seen by later reads.
+                if !planted(Plant::HelpForward) {
+                    self.forward(&seen);
+                }
+                return Some(false);
+            }
+            Change::Add(value) => (value, false),
+            Change::Remove(value) => (value, true),
+        };
+        let next = Arc::new(Versioned { version: seen.version + 1, value: next });
+        let snapshot = self.owner.replace(&seen, next.clone())?;
+        self.forward(&next);
+        drop(seen);
+        drop(pin);
+        self.retired.push(Replaced { snapshot, last_of_some });
+        Some(true)
+    }
+
+    fn pin(&self) -> Pin {
+        match pin::enter(self.id, self.fenced, u32::MAX) {
+            Ok(pin) => pin,
+            Err(_) => unreachable!("no thread nests as deep as that"),
+        }
+    }
+
+    /// Moves `current` to this snapshot, unless it is there or further on (2). The caller is pinned.
+    fn forward(&self, to: &Arc<Versioned<T>>) {
+        let mut current = self.current.load(at(Plant::Versions, Acquire));
+        loop {
+            // SAFETY: `current` points to a live snapshot (2, 4): this thread is pinned.
+            let mut version = unsafe { (*untagged(current)).version };
+            if planted(Plant::EmptyTag) && is_empty(current) {
+                version = 0; // as if empty were a null, which has no version
+            }
+            if version >= to.version && !(planted(Plant::NeverBack) && version != to.version) {
+                return;
+            }
+            // Edge VALUE, and edge VERSION on failure.
+            match self.current.compare_exchange(
+                current,
+                tagged(to),
+                at(Plant::Forward, Release),
+                at(Plant::Versions, Acquire),
+            ) {
+                Ok(_) => return,
+                Err(now) => current = now,
+            }
+        }
+    }
+
+    /// Lets a writer that lost many races go first, for a bounded time.
+    fn stand_back(&self) {
+        if self.starving.load(Relaxed) > 0 && !cfg!(signalpost_loom) {
+            let (deadline, mut pause) = (Deadline::after(COURTESY), Pause::new());
+            while self.starving.load(Relaxed) > 0 && pause.until(deadline) {}
+        }
+    }
+
+    /// Drops retired snapshots once 64 are unscanned, but only those whose every part stands in a later one: runs no
+    /// destructor of anything that a snapshot held. What an adding writer calls. Lock-free.
+    pub fn trim(&self) {
+        if self.retired.unscanned() >= BATCH && !retire::collecting() && !pin::inside(self.id) {
+            self.retired.collect(self.id, self.fenced, false);
+        }
+    }
+
+    /// Drops the retired snapshots that no reader can reach, and says how many.
+    ///
+    /// Runs destructors of what only they held, on this thread, with nothing held; panics in them are counted
+    /// ([`stats`](crate::stats)). Lock-free but for those. Inside a read of this cell, or inside such a destructor,
+    /// it drops nothing now: that is done at this thread's outermost leave, or by the collector that is running.
+    pub fn collect(&self) -> usize {
+        if self.retired.count() == 0 {
+            return 0;
+        }
+        if retire::collecting() || pin::inside(self.id) {
+            retire::defer(self.me.clone());
+            return 0;
+        }
+        fork::check();
+        retire::as_collector(|| self.retired.collect(self.id, self.fenced, true))
+    }
+
+    /// How many replaced snapshots wait for readers or for a collector. One relaxed load.
+    pub fn retired(&self) -> usize {
+        self.retired.count()
+    }
+
+    /// Whether this thread may wait for this cell's readers: not inside a read of it, nor in a destructor that the
+    /// collector runs. Deeper than six reads on this thread, its marks do not tell, and the answer is an error.
+    ///
+    /// # Errors
+    /// [`WaitError::WouldDeadlock`].
+    pub fn may_wait(&self) -> Result<(), WaitError> {
+        if (retire::collecting() || pin::inside(self.id)) && !planted(Plant::InsideCheck) {
+            return Err(WaitError::WouldDeadlock);
+        }
+        Ok(())
+    }
+
+    /// Waits until no reader is left that could hold a snapshot older than the newest, then collects. Blocking.
+    /// Readers of other cells delay it in nothing, up to six reads deep.
+    ///
+    /// # Errors
+    /// [`WaitError`]: the time ran out; this thread is itself inside; the barrier is lost.
+    pub fn synchronize(&self, timeout: Duration) -> Result<(), WaitError> {
+        self.wait_for_readers(Deadline::after(timeout))?;
+        self.collect();
+        Ok(())
+    }
+
+    /// As [`synchronize`](Self::synchronize), to a deadline, and without collecting.
+    ///
+    /// # Errors
+    /// As [`synchronize`](Self::synchronize).
+    pub fn wait_for_readers(&self, deadline: Deadline) -> Result<(), WaitError> {
+        self.may_wait()?;
+        fork::check();
+        self.try_barrier()?;
+        let mut words = pin::scan(self.id);
+        let mut pause = Pause::new();
+        loop {
+            words.retain(|word| !word.left());
+            if words.is_empty() {
+                return Ok(());
+            }
+            if !pause.until(deadline) {
+                return Err(WaitError::TimedOut);
+            }
+        }
+    }
+
+    /// Runs one heavy barrier, to see whether it works.
+    ///
+    /// # Errors
+    /// [`WaitError::BarrierLost`].
+    pub fn try_barrier(&self) -> Result<(), WaitError> {
+        if barrier::heavy(self.fenced) { Ok(()) } else { Err(WaitError::BarrierLost) }
+    }
+}
+
+impl<T: Snapshot> Collect for SharedCell<T> {
+    fn collect_now(&self) {
+        self.retired.collect(self.id, self.fenced, true);
+    }
+}
+
+impl<T: Snapshot> Drop for SharedCell<T> {
+    /// No reader and no writer is left, since both borrow the cell. Destructors run here, as the collector's.
+    fn drop(&mut self) {
+        retire::as_collector(|| {
+            let newest = std::mem::replace(&mut self.owner, Owner::new(Arc::default()));
+            retire::without_unwinding(|| drop(newest));
+            drop(std::mem::replace(&mut self.retired, Retired::new()));
+        });
+    }
+}
+
+impl<T: Snapshot> fmt::Debug for SharedCell<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SharedCell")
+            .field("empty", &self.is_empty())
+            .field("retired", &self.retired())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<T: Default> Default for Versioned<T> {
+    fn default() -> Self {
+        Self { version: 0, value: T::default() }
+    }
+}
+
+/// Asks other writers to give way, until dropped.
+#[derive(Debug)]
+struct Asking<'c>(&'c AtomicUsize);
+
+impl<'c> Asking<'c> {
+    fn new(starving: &'c AtomicUsize) -> Self {
+        starving.fetch_add(1, Relaxed);
+        Self(starving)
+    }
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+}
+
+/// Draws a cell's id. When ids have run out, every later cell is [`ANY`]: waits get less precise, nothing less safe.
+fn draw_id() -> u32 {
+    use std::sync::atomic::Ordering::Relaxed;
+    static NEXT: plain::AtomicU32 = plain::AtomicU32::new(1);
+    match NEXT.fetch_update(Relaxed, Relaxed, |id| (id != ANY).then_some(id + 1)) {
+        Ok(id) | Err(id) => id,
+    }
+}
+
+const EMPTY: usize = 1;
+
+#[inline(always)]
+fn is_empty<T>(pointer: *mut Versioned<T>) -> bool {
+    pointer.addr() & EMPTY != 0
+}
+
+fn untagged<T>(pointer: *mut Versioned<T>) -> *mut Versioned<T> {
+    pointer.map_addr(|addr| addr & !EMPTY)
+}
+
+/// The pointer for `current`. A snapshot holds a `u64`, so its low bit is free.
+fn tagged<T: Snapshot>(snapshot: &Arc<Versioned<T>>) -> *mut Versioned<T> {
+    let pointer = Arc::as_ptr(snapshot).cast_mut();
+    if snapshot.value.is_empty() { pointer.map_addr(|addr| addr | EMPTY) } else { pointer }
+}

@@ -1,0 +1,220 @@
+//! Replaced snapshots, kept until no pin can reach them, and where destructors run.
+//!
+//! Owns the retired snapshots of one cell, the scan that finds who may still read them, and the per-thread rules of
+//! collecting: one collector a thread at a time, nothing held while a destructor runs, none unwinds.
+//! Not here: when to collect (`cell.rs`), whose destructors they are (`subscriber.rs`).
+//!
+//! # Invariants
+//! 1. What is pushed here has left `current`, for good.
+//! 2. It is dropped only after a heavy barrier that succeeded, begun after (1), and after every word that the scan behind
+//!    that barrier saw raised for the cell has changed.
+//! 3. Without `destructors`, only snapshots go whose every entry also stands in a later one that stays.
+//!
+//! # Orderings
+//! | edge  | one side              | other side              | model that fails without it |
+//! |-------|-----------------------|-------------------------|-----------------------------|
+//! | PIN   | `current`, `heavy`    | see `pin.rs`            | `a_pinned_snapshot_is_never_freed` |
+//! | STACK | see `stack.rs`        |                         | `what_one_writer_retires_another_collects` |
+
+use crate::pin::{self, Seen};
+use crate::stack::Stack;
+use crate::sync::{AtomicUsize, Ordering::Relaxed, local};
+use crate::{barrier, stats};
+use std::cell::{Cell, RefCell};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Weak;
+
+/// How many unscanned snapshots make an adding writer scan.
+pub(crate) const BATCH: usize = 64;
+
+/// A snapshot that left `current`.
+#[derive(Debug)]
+pub(crate) struct Replaced<V> {
+    #[allow(dead_code, reason = "held until it may be dropped")]
+    pub(crate) snapshot: V,
+    /// Whether the change that replaced it took something out: then dropping it may run users' destructors.
+    pub(crate) last_of_some: bool,
+}
+
+/// Snapshots that one scan covered, with the words that may still reach them.
+#[derive(Debug)]
+struct Batch<V> {
+    words: Vec<Seen>,
+    items: Vec<Replaced<V>>,
+}
+
+/// The retired snapshots of one cell.
+#[derive(Debug)]
+pub(crate) struct Retired<V> {
+    /// Not yet covered by a scan.
+    fresh: Stack<Replaced<V>>,
+    /// Covered, with words that had not changed when last looked at.
+    waiting: Stack<Batch<V>>,
+    /// Out of everyone's reach; taken off one by one, so that a destructor that hangs holds up no other.
+    free: Stack<Replaced<V>>,
+    /// In any of the three, or on its way between them.
+    count: AtomicUsize,
+    unscanned: AtomicUsize,
+}
+
+impl<V> Retired<V> {
+    pub(crate) fn new() -> Self {
+        Self {
+            fresh: Stack::new(),
+            waiting: Stack::new(),
+            free: Stack::new(),
+            count: AtomicUsize::new(0),
+            unscanned: AtomicUsize::new(0),
+        }
+    }
+
+    /// How many wait. One relaxed load.
+    pub(crate) fn count(&self) -> usize {
+        self.count.load(Relaxed)
+    }
+
+    /// How many no scan has covered yet.
+    pub(crate) fn unscanned(&self) -> usize {
+        self.unscanned.load(Relaxed)
+    }
+
+    /// Keeps a replaced snapshot. Lock-free; allocates; drops nothing.
+    pub(crate) fn push(&self, item: Replaced<V>) {
+        self.count.fetch_add(1, Relaxed);
+        self.unscanned.fetch_add(1, Relaxed);
+        self.fresh.push(item);
+    }
+
+    /// Drops what no reader of the cell `id` can reach, and says how much. With `destructors` off, only what runs none.
+    /// Lock-free but for the destructors. A heavy barrier that fails drops nothing.
+    pub(crate) fn collect(&self, id: u32, fenced: bool, destructors: bool) -> usize {
+        self.scan_fresh(id, fenced);
+        self.sort_waiting();
+        self.drop_free(destructors)
+    }
+
+    /// Covers the unscanned ones with one barrier and one scan.
+    fn scan_fresh(&self, id: u32, fenced: bool) {
+        let items: Vec<_> = self.fresh.take_all().collect();
+        if items.is_empty() {
+            return;
+        }
+        self.unscanned.fetch_sub(items.len(), Relaxed);
+        if barrier::heavy(fenced) {
+            self.waiting.push(Batch { words: pin::scan(id), items });
+        } else {
+            self.unscanned.fetch_add(items.len(), Relaxed);
+            items.into_iter().for_each(|item| self.fresh.push(item));
+        }
+    }
+
+    /// Frees the batches whose words have all changed, and joins those that wait for the same words.
+    fn sort_waiting(&self) {
+        let mut kept: Vec<Batch<V>> = Vec::new();
+        for mut batch in self.waiting.take_all() {
+            batch.words.retain(|word| !word.left());
+            if batch.words.is_empty() {
+                batch.items.into_iter().for_each(|item| self.free.push(item));
+            } else if let Some(same) = kept.iter_mut().find(|other| other.words == batch.words) {
+                same.items.append(&mut batch.items);
+            } else {
+                kept.push(batch);
+            }
+        }
+        kept.into_iter().for_each(|batch| self.waiting.push(batch));
+    }
+
+    fn drop_free(&self, destructors: bool) -> usize {
+        let mut dropped = 0;
+        let mut kept = Vec::new();
+        while let Some(item) = self.free.pop() {
+            if item.last_of_some && !destructors {
+                kept.push(item);
+                continue;
+            }
+            without_unwinding(|| drop(item));
+            self.count.fetch_sub(1, Relaxed);
+            dropped += 1;
+        }
+        kept.into_iter().for_each(|item| self.free.push(item));
+        dropped
+    }
+}
+
+impl<V> Drop for Retired<V> {
+    /// The cell is gone, so no reader is left.
+    fn drop(&mut self) {
+        let free = self.free.take_all();
+        let fresh = self.fresh.take_all();
+        let waiting = self.waiting.take_all().flat_map(|batch| batch.items);
+        free.chain(fresh).chain(waiting).for_each(|item| without_unwinding(|| drop(item)));
+    }
+}
+
+/// Runs a destructor; a panic is counted (`stats`) and goes no further: the collector's own caller did nothing wrong.
+pub(crate) fn without_unwinding(f: impl FnOnce()) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(f)) {
+        stats::count_drop_panic();
+        // Its own destructor might panic as well.
+        std::mem::forget(panic);
+    }
+}
+
+/// Anything whose garbage can be collected later.
+pub(crate) trait Collect: Send + Sync {
+    fn collect_now(&self);
+}
+
+local!(static COLLECTING: Cell<bool> = Cell::new(false));
+local!(static DEFERRED: RefCell<Vec<Weak<dyn Collect>>> = RefCell::new(Vec::new()));
+
+/// Whether this thread is running the collector, and so perhaps a destructor of somebody's captures.
+pub fn collecting() -> bool {
+    COLLECTING.try_with(Cell::get).unwrap_or(false)
+}
+
+/// Has the cell collected when this thread's collector, or else its outermost read, ends.
+/// In a thread's last destructors the list may be gone: then the next write does it.
+pub(crate) fn defer(cell: Weak<dyn Collect>) {
+    let listed = DEFERRED.try_with(|list| {
+        let mut list = list.borrow_mut();
+        if !list.iter().any(|other| other.ptr_eq(&cell)) {
+            list.push(cell);
+        }
+    });
+    if listed.is_ok() && !collecting() {
+        pin::work_at_leave();
+    }
+}
+
+/// Runs `f` as this thread's collector, then what was deferred meanwhile, until nothing is.
+pub(crate) fn as_collector<R>(f: impl FnOnce() -> R) -> R {
+    /// Ends the collector also if `f` unwinds.
+    struct Role(bool);
+    impl Drop for Role {
+        fn drop(&mut self) {
+            let _ = COLLECTING.try_with(|flag| flag.set(self.0));
+        }
+    }
+    let role = Role(COLLECTING.try_with(|flag| flag.replace(true)).unwrap_or(false));
+    let result = f();
+    if !role.0 && !pin::nested() {
+        drain();
+    } else if !role.0 && DEFERRED.try_with(|list| !list.borrow().is_empty()).unwrap_or(false) {
+        pin::work_at_leave();
+    }
+    result
+}
+
+/// Collects what was put off until this thread is inside no read.
+pub(crate) fn run_deferred() {
+    as_collector(|| ());
+}
+
+fn drain() {
+    while let Ok(Some(cell)) = DEFERRED.try_with(|list| list.borrow_mut().pop()) {
+        if let Some(cell) = cell.upgrade() {
+            cell.collect_now();
+        }
+    }
+}

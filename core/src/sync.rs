@@ -1,0 +1,176 @@
+//! Std's atomics, cells and threads, or loom's under `--cfg signalpost_loom`.
+//!
+//! Only this file names either, so nothing slips past a model. The cfg has our own name: `--cfg loom`
+//! would flip our dependencies too. Every non-relaxed ordering goes through [`at`] with the name of its
+//! edge, so that a planted fault can take one edge away and a model must notice (`loom-tests`, `weaken`).
+
+#[cfg(signalpost_loom)]
+pub use loom;
+#[cfg(signalpost_loom)]
+pub use loom::{
+    cell::UnsafeCell,
+    sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence},
+    thread,
+};
+#[cfg(not(signalpost_loom))]
+pub use std::{
+    sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence},
+    thread,
+};
+
+/// Std's atomics under either cfg: for counters and ids that order nothing.
+pub mod plain {
+    pub use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+    pub use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize};
+}
+
+/// Std's `UnsafeCell` with the two doors of loom's, so that a model sees each access.
+#[cfg(not(signalpost_loom))]
+#[derive(Debug)]
+#[repr(transparent)]
+pub struct UnsafeCell<T>(std::cell::UnsafeCell<T>);
+
+#[cfg(not(signalpost_loom))]
+impl<T> UnsafeCell<T> {
+    /// Wraps a value.
+    pub const fn new(value: T) -> Self {
+        Self(std::cell::UnsafeCell::new(value))
+    }
+    /// Hands out a pointer for a shared access.
+    #[inline(always)]
+    pub fn with<R>(&self, f: impl FnOnce(*const T) -> R) -> R {
+        f(self.0.get())
+    }
+    /// Hands out a pointer for an exclusive access.
+    #[inline(always)]
+    pub fn with_mut<R>(&self, f: impl FnOnce(*mut T) -> R) -> R {
+        f(self.0.get())
+    }
+}
+
+/// A thread-local: `const` and std's, or loom's.
+#[macro_export]
+#[doc(hidden)]
+#[cfg(not(signalpost_loom))]
+macro_rules! local {
+    (static $name:ident: $type:ty = $init:expr) => {
+        ::std::thread_local! { static $name: $type = const { $init }; }
+    };
+}
+
+/// A thread-local: `const` and std's, or loom's.
+#[macro_export]
+#[doc(hidden)]
+#[cfg(signalpost_loom)]
+macro_rules! local {
+    (static $name:ident: $type:ty = $init:expr) => {
+        $crate::sync::loom::thread_local! { static $name: $type = $init; }
+    };
+}
+pub use local;
+
+macro_rules! plants {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// One edge, barrier or rule of the protocol that a planted fault can take away, under loom only.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Plant { $($(#[$doc])* $name,)* }
+
+        impl Plant {
+            /// Every plant, in the order of the tables in `docs/design.md`.
+            pub const ALL: &'static [Plant] = &[$(Plant::$name,)*];
+
+            /// The name that the environment variable `SIGNALPOST_WEAKEN` takes.
+            pub const fn name(self) -> &'static str {
+                match self { $(Plant::$name => stringify!($name),)* }
+            }
+        }
+    };
+}
+
+plants! {
+    /// Barrier: the reader's, between its word and its load of `current`.
+    Light,
+    /// Barrier: the writer's, between moving `current` and scanning the words.
+    Heavy,
+    /// Ordering: the Release with which a word is raised.
+    Enter,
+    /// Ordering: the Release with which a word is cleared.
+    Leave,
+    /// Ordering: the Acquire of a scan, first look and later ones.
+    Scan,
+    /// Ordering: the Release with which `current` moves.
+    Forward,
+    /// Ordering: the Acquire with which a pinned reader loads `current`.
+    Value,
+    /// Ordering: the Acquire with which a pinned writer loads `current` to compare versions.
+    Versions,
+    /// Ordering: the Release with which a lazily made cell is published.
+    Born,
+    /// Ordering: the Acquire with which a lazily made cell is found.
+    Find,
+    /// Ordering: the Acquire with which a thread takes a slot over.
+    Claim,
+    /// Ordering: the Release with which a thread gives its slot back.
+    GiveBack,
+    /// Ordering: the Release with which a new slot enters the list.
+    SlotPush,
+    /// Ordering: the Acquire with which a scan enters the list of slots.
+    SlotWalk,
+    /// Ordering: the Release with which a retired snapshot enters its stack.
+    StackPush,
+    /// Ordering: the Acquire with which a collector empties that stack.
+    StackTake,
+    /// Ordering: the Release with which an entry gives up its use of a subscriber.
+    UseDrop,
+    /// Ordering: the Acquire fence of the last one, before it drops the captures.
+    UseLast,
+    /// Ordering: the Release with which dropped captures are announced.
+    LatchSet,
+    /// Ordering: the Acquire with which a waiter looks for it.
+    LatchSeen,
+    /// Rule: a writer is pinned while it compares and moves `current`.
+    WriterPin,
+    /// Rule: `current` moves forward by version, never back.
+    NeverBack,
+    /// Rule: an inner read has a word of its own and restores nothing.
+    OwnWord,
+    /// Rule: empty is a snapshot with a version, marked by a tag, not a null.
+    EmptyTag,
+    /// Rule: a change that changes nothing still helps `current` forward.
+    HelpForward,
+    /// Rule: a thread's pointer to its slot is cleared before the slot is given back.
+    PointerFirst,
+    /// Rule: waiting inside a read of the same cell is an error.
+    InsideCheck,
+    /// Rule: a cancel waits for the captures' own latch, not for an empty list.
+    WaitForLatch,
+    /// Rule: a heavy barrier that failed frees nothing.
+    HeavyResult,
+    /// Rule: writers install by compare and swap.
+    CompareAndSwap,
+}
+
+/// Whether this fault is planted: never, outside a model.
+#[cfg(not(signalpost_loom))]
+#[inline(always)]
+pub const fn planted(_: Plant) -> bool {
+    false
+}
+
+/// Whether this fault is planted, by the environment variable `SIGNALPOST_WEAKEN`.
+#[cfg(signalpost_loom)]
+pub fn planted(plant: Plant) -> bool {
+    static CHOSEN: std::sync::OnceLock<Option<Plant>> = std::sync::OnceLock::new();
+    let chosen = CHOSEN.get_or_init(|| {
+        let name = std::env::var("SIGNALPOST_WEAKEN").ok()?;
+        let plant = Plant::ALL.iter().copied().find(|p| p.name() == name);
+        Some(plant.unwrap_or_else(|| panic!("SIGNALPOST_WEAKEN={name}: no such plant")))
+    });
+    *chosen == Some(plant)
+}
+
+/// The ordering of an edge; `Relaxed` where a planted fault takes the edge away.
+#[inline(always)]
+pub fn at(edge: Plant, ordering: Ordering) -> Ordering {
+    if planted(edge) { Ordering::Relaxed } else { ordering }
+}

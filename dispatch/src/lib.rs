@@ -1,0 +1,36 @@
+//! What publish and subscribe promise: order, stop, isolation, cancel.
+//!
+//! Part of [signalpost](https://docs.rs/signalpost), and re-exported by it; depend on that.
+//!
+//! | module | owns |
+//! |---|---|
+//! | `dispatcher` | `Dispatcher<E, X>`: the verbs |
+//! | `walk` | the one loop: order, stop, collect, undo, panics |
+//! | `roster` | what one snapshot holds, and how a list of changes makes the next |
+//! | `subscription` | the handle and the set: cancel, wait, detach, pause |
+//! | `register`, `options`, `outcome` | how a closure becomes an entry; what it may return |
+//! | `edit` | many changes, one swap |
+//! | `scope` | subscribers that borrow from the stack (the one place with `unsafe`) |
+//! | `error` | `Stopped` and the rest |
+
+#![deny(unsafe_code)] // but for scope.rs
+
+mod dispatcher;
+mod edit;
+mod error;
+mod options;
+mod outcome;
+mod register;
+mod roster;
+mod scope;
+mod subscription;
+mod walk;
+
+pub use dispatcher::{Dispatcher, SubscriberInfo};
+pub use edit::Edit;
+pub use error::{BoxError, PublishError, ScopeError, Stopped, Undone};
+pub use options::SubscribeOptions;
+pub use outcome::Outcome;
+pub use scope::{Scope, ScopedSubscription};
+pub use signalpost_core as core;
+pub use subscription::{Subscription, SubscriptionSet};

@@ -1,0 +1,119 @@
+//! How a closure becomes an entry: plain, once, or tied to a target.
+//!
+//! Owns what a subscriber that ends by itself does when it is called. Its flag lives in its own block, so no write is
+//! needed on the publishing thread; the next write sweeps it out of the list.
+
+use crate::options::SubscribeOptions;
+use crate::outcome::Outcome;
+use crate::roster::{PAUSED, Recorded, Roster, SELF_ENDING};
+use crate::walk::{Call, say};
+use signalpost_core::sync::plain::AtomicUsize;
+use signalpost_core::{Anchor, Entry, Life, Mark, SharedCell};
+use std::panic::Location;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Weak};
+
+/// A subscriber that is not yet in a list.
+pub(crate) struct New<E: ?Sized, X> {
+    pub(crate) entry: Entry<E, X>,
+    pub(crate) mark: Mark,
+    pub(crate) anchor: Arc<dyn Anchor>,
+}
+
+impl<E: ?Sized + 'static, X: 'static> New<E, X> {
+    /// Runs at every publish, or for one event.
+    pub(crate) fn closure<F, R>(
+        cell: &SharedCell<Roster<E, X>>,
+        options: SubscribeOptions,
+        location: &'static Location<'static>,
+        f: F,
+    ) -> Self
+    where
+        F: Fn(&E) -> R + Send + Sync + 'static,
+        R: Outcome<X>,
+    {
+        if options.once {
+            let ending = Ending(cell.context().clone());
+            let f = move |life: &Life, event: &E| {
+                let undo = say(Call::Run) == Call::Undo;
+                if undo || ending.end(life) { ran(f(event).into_result()) } else { skipped() }
+            };
+            Self::entry(options, location, SELF_ENDING, f)
+        } else {
+            Self::entry(options, location, 0, move |_, event| f(event).into_result())
+        }
+    }
+
+    /// Runs while its target lives, and is given it.
+    pub(crate) fn weak<T, F, R>(
+        cell: &SharedCell<Roster<E, X>>,
+        options: SubscribeOptions,
+        location: &'static Location<'static>,
+        target: Weak<T>,
+        f: F,
+    ) -> Self
+    where
+        T: ?Sized + Send + Sync + 'static,
+        F: Fn(&T, &E) -> R + Send + Sync + 'static,
+        R: Outcome<X>,
+    {
+        let ending = Ending(cell.context().clone());
+        let once = options.once;
+        let f = move |life: &Life, event: &E| {
+            let undo = say(Call::Run) == Call::Undo;
+            let Some(target) = target.upgrade() else {
+                ending.end(life);
+                return skipped();
+            };
+            if undo || if once { ending.end(life) } else { !life.is_over() } {
+                ran(f(&target, event).into_result())
+            } else {
+                skipped()
+            }
+        };
+        Self::entry(options, location, SELF_ENDING, f)
+    }
+
+    fn entry(
+        options: SubscribeOptions,
+        location: &'static Location<'static>,
+        mut flags: u32,
+        f: impl Fn(&Life, &E) -> Result<(), X> + Send + Sync + 'static,
+    ) -> Self {
+        let (mut entry, anchor) = Entry::new(f, options.priority, options.name, location);
+        if options.paused {
+            entry.pause();
+            flags |= PAUSED;
+        }
+        let mark = Mark { id: entry.name().id.get(), priority: options.priority, flags };
+        Self { entry, mark, anchor }
+    }
+
+    pub(crate) fn recorded(self) -> Recorded<E, X> {
+        Recorded::Subscribe(self.entry, self.mark)
+    }
+}
+
+/// Counts those that have ended, so that the next write knows that there is something to sweep.
+struct Ending(Arc<AtomicUsize>);
+
+impl Ending {
+    /// True for the one call that ended it.
+    fn end(&self, life: &Life) -> bool {
+        let first = life.end();
+        if first {
+            self.0.fetch_add(1, Relaxed);
+        }
+        first
+    }
+}
+
+fn ran<X>(result: Result<(), X>) -> Result<(), X> {
+    say(Call::Run);
+    result
+}
+
+fn skipped<X>() -> Result<(), X> {
+    say(Call::Skipped);
+    Ok(())
+}

@@ -1,0 +1,173 @@
+//! The one loop: runs the subscribers of one snapshot in order, and stops, collects, or undoes.
+//!
+//! Owns how a publish goes through a list. Not here: how the list stays valid (core), what a once or weak subscriber
+//! does when it is called (`dispatcher.rs`).
+
+use crate::error::{Stopped, Undone};
+use crate::roster::{PAUSED, Roster, SELF_ENDING};
+use signalpost_core::sync::local;
+use signalpost_core::{Entry, List, Mark, SubscriberId};
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+/// Runs them until one returns an error.
+#[inline(always)]
+pub(crate) fn until_stopped<E: ?Sized, X>(roster: &Roster<E, X>, event: &E) -> Result<(), Stopped<X>> {
+    let list = &roster.list;
+    match list.single_run() {
+        Some((run, _)) => run_until_stopped(list, run, 0, event),
+        None => {
+            let mut before = 0;
+            for (run, _) in list.runs() {
+                run_until_stopped(list, run, before, event)?;
+                before += run.len();
+            }
+            Ok(())
+        }
+    }
+}
+
+#[inline(always)]
+fn run_until_stopped<E: ?Sized, X>(
+    list: &List<Entry<E, X>>,
+    run: &[Entry<E, X>],
+    before: usize,
+    event: &E,
+) -> Result<(), Stopped<X>> {
+    for (index, entry) in run.iter().enumerate() {
+        if let Err(error) = entry.call(event) {
+            return Err(stopped(list, entry, before + index, error));
+        }
+    }
+    Ok(())
+}
+
+#[cold]
+#[inline(never)]
+fn stopped<E: ?Sized, X>(
+    list: &List<Entry<E, X>>,
+    entry: &Entry<E, X>,
+    position: usize,
+    error: X,
+) -> Stopped<X> {
+    Stopped { error, subscriber: entry.name(), position, not_run: list.len() - position - 1 }
+}
+
+/// Runs every one, and collects what they return.
+pub(crate) fn all<E: ?Sized, X>(roster: &Roster<E, X>, event: &E) -> Vec<(SubscriberId, X)> {
+    let mut errors = Vec::new();
+    for (entry, _) in roster.list.iter() {
+        if let Err(error) = entry.call(event) {
+            errors.push((entry.name().id, error));
+        }
+    }
+    errors
+}
+
+/// How a subscriber that may skip itself (once, weak) is being called, and what it did. Looked at for those alone, which
+/// set it last thing, so that what publishes nested inside them left there is never taken for theirs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Call {
+    /// It is to run if it has not ended; it ran.
+    Run,
+    /// It did not run.
+    Skipped,
+    /// It ran for the event that is being undone, and is to run for the undo.
+    Undo,
+}
+
+local!(static CALL: Cell<Call> = Cell::new(Call::Run));
+
+/// Leaves a word for the subscriber or the walk, and says what was there.
+pub(crate) fn say(call: Call) -> Call {
+    CALL.try_with(|there| there.replace(call)).unwrap_or(Call::Run)
+}
+
+/// Runs them until one returns an error or panics; then tells those that ran to undo, newest first.
+pub(crate) fn or_undo<E: ?Sized, X>(roster: &Roster<E, X>, event: &E, undo: &E) -> Result<(), Undone<X>> {
+    let list = &roster.list;
+    let mut ran = Bits::new(list.len());
+    for (position, (entry, mark)) in list.iter().enumerate() {
+        say(Call::Run);
+        let answer = catch_unwind(AssertUnwindSafe(|| entry.call(event)));
+        let skipped =
+            mark.flags & PAUSED != 0 || mark.flags & SELF_ENDING != 0 && say(Call::Run) == Call::Skipped;
+        match answer {
+            Ok(Ok(())) if skipped => {}
+            Ok(Ok(())) => ran.set(position),
+            Ok(Err(error)) => {
+                let stopped = stopped(list, entry, position, error);
+                return Err(Undone { stopped, undo_errors: undo_all(list, &ran, position, undo) });
+            }
+            Err(panic) => {
+                // The first panic goes on; what the undo adds has been reported by the panic hook.
+                let _ = catch_unwind(AssertUnwindSafe(|| undo_all(list, &ran, position, undo)));
+                resume_unwind(panic);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Tells those of the first `end` entries that ran, newest first: all of them, also if one panics; then that panic goes on.
+fn undo_all<E: ?Sized, X>(
+    list: &List<Entry<E, X>>,
+    ran: &Bits,
+    end: usize,
+    undo: &E,
+) -> Vec<(SubscriberId, X)> {
+    let mut errors = Vec::new();
+    let mut panic = None;
+    for position in (0..end).rev().filter(|position| ran.get(*position)) {
+        let Some((entry, mark)) = nth(list, position) else { continue };
+        if mark.flags & SELF_ENDING != 0 {
+            say(Call::Undo);
+        }
+        match catch_unwind(AssertUnwindSafe(|| entry.call(undo))) {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => errors.push((entry.name().id, error)),
+            Err(caught) => panic = panic.or(Some(caught)),
+        }
+    }
+    if let Some(panic) = panic {
+        resume_unwind(panic);
+    }
+    errors
+}
+
+/// The entry at a place. Steps over whole runs.
+fn nth<T>(list: &List<T>, mut position: usize) -> Option<(&T, &Mark)> {
+    for (entries, marks) in list.runs() {
+        if let Some(entry) = entries.get(position) {
+            return Some((entry, &marks[position]));
+        }
+        position -= entries.len();
+    }
+    None
+}
+
+/// Who ran: on the stack for 256 subscribers, on the heap beyond.
+#[derive(Debug)]
+struct Bits {
+    first: [u64; 4],
+    rest: Vec<u64>,
+}
+
+impl Bits {
+    fn new(len: usize) -> Self {
+        Self { first: [0; 4], rest: vec![0; len.saturating_sub(256).div_ceil(64)] }
+    }
+
+    fn set(&mut self, bit: usize) {
+        let (word, mask) = (bit / 64, 1 << (bit % 64));
+        match self.first.get_mut(word) {
+            Some(first) => *first |= mask,
+            None => self.rest[word - 4] |= mask,
+        }
+    }
+
+    fn get(&self, bit: usize) -> bool {
+        let word = self.first.get(bit / 64).unwrap_or_else(|| &self.rest[bit / 64 - 4]);
+        word >> (bit % 64) & 1 == 1
+    }
+}
