@@ -125,7 +125,7 @@ impl<T: Snapshot> SharedCell<T> {
             return Ok(None);
         }
         let pin = pin::enter(self.id, self.fenced, limit)?;
-        Ok(self.follow(&pin).map(|value| f(value)))
+        Ok(self.follow(&pin).map(f))
     }
 
     /// The snapshot that a pinned reader follows.

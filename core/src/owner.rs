@@ -41,11 +41,11 @@ impl<V> Owner<V> {
         Self(crate::sync::AtomicPtr::new(Arc::into_raw(first).cast_mut()))
     }
 
-    pub(crate) fn load(&self) -> std::mem::ManuallyDrop<Arc<V>> {
+    pub(crate) fn load(&self) -> Borrowed<V> {
         let newest = self.0.load(crate::sync::Ordering::Acquire);
         // SAFETY: from `Arc::into_raw`, and live: the owner's count is given up to the retired list only, which the
         // caller's pin holds up. The count is not given up again here.
-        std::mem::ManuallyDrop::new(unsafe { Arc::from_raw(newest) })
+        Borrowed(Some(unsafe { Arc::from_raw(newest) }))
     }
 
     pub(crate) fn replace(&self, seen: &Arc<V>, next: Arc<V>) -> Option<Arc<V>> {
@@ -66,6 +66,25 @@ impl<V> Owner<V> {
                 None
             }
         }
+    }
+}
+
+/// A borrowed `Arc`: its count is the owner's.
+#[cfg(signalpost_loom)]
+pub(crate) struct Borrowed<V>(Option<Arc<V>>);
+
+#[cfg(signalpost_loom)]
+impl<V> std::ops::Deref for Borrowed<V> {
+    type Target = Arc<V>;
+    fn deref(&self) -> &Arc<V> {
+        self.0.as_ref().expect("there until dropped")
+    }
+}
+
+#[cfg(signalpost_loom)]
+impl<V> Drop for Borrowed<V> {
+    fn drop(&mut self) {
+        std::mem::forget(self.0.take());
     }
 }
 

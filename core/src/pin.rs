@@ -21,7 +21,9 @@
 //! | SLOT  | claim: Acquire         | give back: Release    | `a_slot_goes_from_thread_to_thread` |
 //! | LIST  | push: Release          | walk: Acquire         | `a_slot_pushed_during_a_scan` |
 
-use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering, Plant, at, planted};
+#[cfg(signalpost_loom)]
+use crate::sync::planted;
+use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering, Plant, at};
 use crate::{barrier, fork};
 use Ordering::{Acquire, Relaxed, Release};
 use crossbeam_utils::CachePadded;
@@ -103,6 +105,21 @@ impl Slot {
 pub(crate) struct Pin {
     slot: &'static Slot,
     depth: u32,
+    /// For the planted rule of one word a thread: what an inner read puts back.
+    #[cfg(signalpost_loom)]
+    outer: u64,
+}
+
+impl Pin {
+    #[inline(always)]
+    fn new(slot: &'static Slot, depth: u32) -> Self {
+        Self {
+            slot,
+            depth,
+            #[cfg(signalpost_loom)]
+            outer: 0,
+        }
+    }
 }
 
 /// Pins this thread inside the cell `id`, at most `limit` deep.
@@ -115,10 +132,16 @@ pub(crate) fn enter(id: u32, fenced: bool, limit: u32) -> Result<Pin, TooDeep> {
         Some(slot) if slot.level.load(Relaxed) < OWN_WORDS => {
             let depth = slot.level.load(Relaxed);
             slot.level.store(depth + 1, Relaxed);
-            // With the twin's rule there is one word for all levels.
-            slot.raise(if planted(Plant::OwnWord) { 0 } else { depth }, id);
+            #[cfg(signalpost_loom)]
+            if planted(Plant::OwnWord) {
+                let outer = slot.words[0].load(Relaxed);
+                slot.raise(0, id);
+                barrier::light(fenced);
+                return Ok(Pin { slot, depth, outer });
+            }
+            slot.raise(depth, id);
             barrier::light(fenced);
-            Ok(Pin { slot, depth })
+            Ok(Pin::new(slot, depth))
         }
         slot => enter_slowly(slot, id, fenced, limit),
     }
@@ -140,16 +163,18 @@ fn enter_slowly(slot: Option<&'static Slot>, id: u32, fenced: bool, limit: u32) 
         slot.raise(OWN_WORDS, ANY);
     } // else the shared word is up already, and its barrier was run then
     barrier::light(fenced);
-    Ok(Pin { slot, depth })
+    Ok(Pin::new(slot, depth))
 }
 
 impl Drop for Pin {
     #[inline(always)]
     fn drop(&mut self) {
-        let Self { slot, depth } = *self;
+        let Self { slot, depth, .. } = *self;
         if slot.level.load(Relaxed) == depth + 1 && depth < OWN_WORDS {
+            #[cfg(signalpost_loom)]
             if planted(Plant::OwnWord) {
-                return leave_restoring(slot, depth);
+                slot.words[0].store(self.outer, Release);
+                return slot.level.store(depth, Relaxed);
             }
             slot.clear(depth);
             slot.level.store(depth, Relaxed);
@@ -178,15 +203,6 @@ fn leave_slowly(slot: &'static Slot, depth: u32) {
     if flags & ENDING != 0 {
         local::give_back_at_end(slot);
     }
-}
-
-/// The twin's rule: one word a thread, put back to what it was. See notes in `docs/design.md`, A1.
-#[cold]
-fn leave_restoring(slot: &'static Slot, depth: u32) {
-    let word = slot.words[0].load(Relaxed);
-    let outer = if depth == 0 { 0 } else { word & !0xffff_ffff | (word & 0xffff_ffff) - 1 };
-    slot.words[0].store(outer, Release);
-    slot.level.store(depth, Relaxed);
 }
 
 /// Whether this thread is inside the cell `id`, as far as its words tell: deeper than six levels, it may be.

@@ -285,8 +285,10 @@ unsafe fn release<F, E: ?Sized, X>(block: NonNull<Header<E, X>>) {
     // A destructor that panics keeps neither its neighbours in the chunk from being dropped nor the latch from being set.
     without_unwinding(|| {
         block.closure.with_mut(|closure| {
-            // SAFETY: no use is left, so nobody calls it; the one drop (3).
-            unsafe { ManuallyDrop::drop(&mut *closure) }
+            // SAFETY: no use is left, so nobody calls it and this access is alone (1).
+            let closure = unsafe { &mut *closure };
+            // SAFETY: the one drop (3).
+            unsafe { ManuallyDrop::drop(closure) }
         });
     });
     // Edge LATCH.

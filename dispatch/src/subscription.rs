@@ -79,11 +79,9 @@ impl Subscription {
             return Err(WaitError::WouldDeadlock);
         }
         let registry = self.registry.upgrade();
-        if let Some(registry) = &registry {
-            if !self.anchor.is_gone() {
-                registry.may_wait()?;
-                registry.try_barrier()?;
-            }
+        if let Some(registry) = registry.as_ref().filter(|_| !self.anchor.is_gone()) {
+            registry.may_wait()?;
+            registry.try_barrier()?;
         }
         let mut pause = Pause::new();
         loop {
