@@ -1,0 +1,27 @@
+//! Notes the compiler and the commit in the program, so that a report can name both.
+
+use std::process::Command;
+
+fn main() {
+    let rustc = std::env::var("RUSTC").unwrap_or_else(|_| "rustc".to_owned());
+    let rustc = first_line(&rustc, &["--version"]);
+    let commit = first_line("git", &["describe", "--always", "--dirty", "--abbrev=12"]);
+    println!("cargo::rustc-env=LAB_RUSTC={}", rustc.as_deref().unwrap_or("unknown"));
+    println!("cargo::rustc-env=LAB_COMMIT={}", commit.as_deref().unwrap_or("unknown"));
+    // A new commit, and a change to anything that is measured.
+    for path in ["HEAD", "logs/HEAD"] {
+        if let Some(file) = first_line("git", &["rev-parse", "--git-path", path]) {
+            println!("cargo::rerun-if-changed={file}");
+        }
+    }
+    for source in ["build.rs", "src", "../src", "../core/src", "../dispatch/src", "../Cargo.toml"] {
+        println!("cargo::rerun-if-changed={source}");
+    }
+}
+
+fn first_line(program: &str, args: &[&str]) -> Option<String> {
+    let output = Command::new(program).args(args).output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    let line = text.lines().next()?.trim();
+    (output.status.success() && !line.is_empty()).then(|| line.to_owned())
+}

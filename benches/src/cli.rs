@@ -1,0 +1,267 @@
+//! The command line: what can be asked for, and which defaults that has.
+
+use crate::{churn, path::PathName, registration, rounds::Plan, survey};
+use clap::{Args, Parser, Subcommand, value_parser};
+use std::{path::PathBuf, time::Duration};
+
+/// Measures this machine's dispatch paths side by side and says who wins.
+///
+/// Without a command it measures the paths: `lab` is `lab paths`. Everything runs in one process,
+/// in interleaved rounds whose order is shuffled, so that a busy machine disturbs all paths alike.
+#[derive(Debug, Parser)]
+#[command(
+    name = "lab",
+    version,
+    args_conflicts_with_subcommands = true,
+    after_help = EXAMPLES
+)]
+pub struct Cli {
+    /// What to measure.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// The settings of `lab` without a command.
+    #[command(flatten)]
+    pub paths: PathsArgs,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  lab                                          every path, about half a minute
+  lab --quick                                  the same with fewer rounds
+  lab --paths signalpost,std-mutex --subscribers 0,16 --publishers 1
+  lab --json run.json                          the table, and the numbers in a file
+  lab --json - --quiet | jq '.rows[]'          the numbers on standard output, the table on standard error
+  lab registration                             registering and cancelling 100,000 subscribers
+  lab churn                                    latency at a fixed rate while another thread registers
+  lab all --check                              all three; exit code 1 if a target is missed
+
+Exit codes: 0 measured, 1 a target was missed (with --check), 2 wrong usage or a file that cannot be written.";
+
+/// What to measure.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Every dispatch path, closed loop: nanoseconds a publish (the default)
+    Paths(PathsArgs),
+    /// Registering and cancelling many subscribers: time and memory
+    Registration(RegistrationArgs),
+    /// Latency at a fixed rate, without and with registrations on another thread
+    Churn(ChurnArgs),
+    /// All three, with their own defaults
+    All(CommonArgs),
+}
+
+/// What every command takes.
+#[derive(Clone, Debug, Args)]
+pub struct CommonArgs {
+    /// Write the numbers to FILE as JSON; with `-` to standard output, the table then goes to
+    /// standard error
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Show no progress
+    #[arg(long)]
+    pub quiet: bool,
+    /// Fewer rounds: a first look in a few seconds
+    #[arg(long)]
+    pub quick: bool,
+    /// Exit with code 1 if a target is missed
+    #[arg(long)]
+    pub check: bool,
+}
+
+/// Settings of `lab paths`.
+#[derive(Clone, Debug, Args)]
+pub struct PathsArgs {
+    /// What every command takes.
+    #[command(flatten)]
+    pub common: CommonArgs,
+    /// Paths to measure; the raw loops they are compared with are added
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "PATH,..")]
+    pub paths: Vec<PathName>,
+    /// Counts of subscribers, 0 to 1000000; above 10000 only raw-loop and signalpost are measured,
+    /// by one publisher [default: 0,1,4,16,64,1024,100000]
+    #[arg(long, allow_negative_numbers = true, value_delimiter = ',', value_name = "N,..", value_parser = value_parser!(u32).range(..=1_000_000))]
+    pub subscribers: Vec<u32>,
+    /// Counts of threads that publish at once, 1 to 64 [default: 1,2]
+    #[arg(long, allow_negative_numbers = true, value_delimiter = ',', value_name = "N,..", value_parser = value_parser!(u32).range(1..=64))]
+    pub publishers: Vec<u32>,
+    /// Rounds, 1 to 10000; below 7 the spread says little [default: 31, with --quick 7]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=10_000))]
+    pub rounds: Option<u32>,
+    /// How long one batch takes, in microseconds, 10 to 1000000
+    #[arg(long, value_name = "MICROSECONDS", default_value_t = 3_000, value_parser = value_parser!(u32).range(10..=1_000_000))]
+    pub batch: u32,
+    /// Decides the order of the paths within the rounds
+    #[arg(long, value_name = "N", default_value_t = 7)]
+    pub seed: u64,
+}
+
+/// Settings of `lab registration`.
+#[derive(Clone, Debug, Args)]
+pub struct RegistrationArgs {
+    /// What every command takes.
+    #[command(flatten)]
+    pub common: CommonArgs,
+    /// Subscribers to register, 1 to 1000000; the targets are in proportion to 100000
+    #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = value_parser!(u32).range(1..=1_000_000))]
+    pub count: u32,
+    /// How often to do it all, 1 to 1000 [default: 5, with --quick 3]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=1_000))]
+    pub repeats: Option<u32>,
+}
+
+/// Settings of `lab churn`.
+#[derive(Clone, Debug, Args)]
+pub struct ChurnArgs {
+    /// What every command takes.
+    #[command(flatten)]
+    pub common: CommonArgs,
+    /// Registered subscribers that stay, 0 to 100000
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = value_parser!(u32).range(..=100_000))]
+    pub subscribers: u32,
+    /// Events a second, 1 to 10000000
+    #[arg(long, value_name = "N", default_value_t = 200_000, value_parser = value_parser!(u32).range(1..=10_000_000))]
+    pub rate: u32,
+    /// Registrations a second, each cancelled at once, 1 to 1000000
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = value_parser!(u32).range(1..=1_000_000))]
+    pub changes: u32,
+    /// Milliseconds without registrations, and with; 1 to 600000 [default: 100]
+    #[arg(long, value_name = "MILLISECONDS", value_parser = value_parser!(u32).range(1..=600_000))]
+    pub phase: Option<u32>,
+    /// How often to do both, 1 to 1000 [default: 50, with --quick 11]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=1_000))]
+    pub pairs: Option<u32>,
+}
+
+/// The subscribers of a default run.
+const SUBSCRIBERS: [u32; 7] = [0, 1, 4, 16, 64, 1024, 100_000];
+
+impl PathsArgs {
+    /// The defaults, for `lab all`.
+    pub fn defaults(common: &CommonArgs) -> Self {
+        Self {
+            common: common.clone(),
+            paths: Vec::new(),
+            subscribers: Vec::new(),
+            publishers: Vec::new(),
+            rounds: None,
+            batch: 3_000,
+            seed: 7,
+        }
+    }
+
+    /// What they mean.
+    ///
+    /// # Errors
+    /// When none of the paths asked for is measured at any of the counts asked for.
+    pub fn settings(&self) -> Result<survey::Settings, String> {
+        let paths = if self.paths.is_empty() { PathName::ALL.to_vec() } else { self.paths.clone() };
+        let settings = survey::Settings {
+            paths,
+            subscribers: counts(&self.subscribers, &SUBSCRIBERS),
+            publishers: counts(&self.publishers, &[1, 2]),
+            plan: Plan {
+                rounds: self.rounds.unwrap_or(if self.common.quick { 7 } else { 31 }) as usize,
+                batch: Duration::from_micros(u64::from(self.batch)),
+                seed: self.seed,
+            },
+        };
+        if settings.is_empty() {
+            let names: Vec<_> = self.paths.iter().map(|path| path.as_str()).collect();
+            return Err(format!(
+                "nothing to measure: {} at {:?} subscribers by {:?} publishers\n\n\
+                 mixed paths need 16 to 10000 subscribers; above 10000 subscribers only raw-loop \
+                 and signalpost\nare measured, by one publisher. For more information, try '--help'.",
+                names.join(", "),
+                settings.subscribers,
+                settings.publishers,
+            ));
+        }
+        Ok(settings)
+    }
+}
+
+/// The counts asked for in order, each once; or the defaults.
+fn counts(asked: &[u32], defaults: &[u32]) -> Vec<usize> {
+    let counts = if asked.is_empty() { defaults } else { asked };
+    let mut counts: Vec<_> = counts.iter().map(|&count| count as usize).collect();
+    counts.sort_unstable();
+    counts.dedup();
+    counts
+}
+
+impl RegistrationArgs {
+    /// The defaults, for `lab all`.
+    pub fn defaults(common: &CommonArgs) -> Self {
+        Self { common: common.clone(), count: 100_000, repeats: None }
+    }
+
+    /// What they mean; `heap` says what the calling thread holds.
+    pub fn settings(&self, heap: fn() -> isize) -> registration::Settings {
+        let repeats = self.repeats.unwrap_or(if self.common.quick { 3 } else { 5 });
+        registration::Settings { count: self.count as usize, repeats: repeats as usize, heap }
+    }
+}
+
+impl ChurnArgs {
+    /// The defaults, for `lab all`.
+    pub fn defaults(common: &CommonArgs) -> Self {
+        Self {
+            common: common.clone(),
+            subscribers: 16,
+            rate: 200_000,
+            changes: 10_000,
+            phase: None,
+            pairs: None,
+        }
+    }
+
+    /// What they mean.
+    pub fn settings(&self) -> churn::Settings {
+        let pairs = if self.common.quick { 11 } else { 50 };
+        churn::Settings {
+            subscribers: self.subscribers as usize,
+            rate: self.rate,
+            changes: self.changes,
+            phase: Duration::from_millis(u64::from(self.phase.unwrap_or(100))),
+            pairs: self.pairs.unwrap_or(pairs) as usize,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_defaults_of_all_are_those_of_each_command() {
+        let all = Cli::parse_from(["lab", "all"]);
+        let Some(Command::All(common)) = all.command else { panic!("{all:?}") };
+        let same = |args: &[&str], defaults: String| {
+            let parsed = Cli::parse_from([&["lab"], args].concat());
+            let parsed = match parsed.command {
+                None => format!("{:?}", parsed.paths),
+                Some(Command::Paths(args)) => format!("{args:?}"),
+                Some(Command::Registration(args)) => format!("{args:?}"),
+                Some(Command::Churn(args)) => format!("{args:?}"),
+                Some(Command::All(args)) => format!("{args:?}"),
+            };
+            assert_eq!(parsed, defaults);
+        };
+        same(&[], format!("{:?}", PathsArgs::defaults(&common)));
+        same(&["paths"], format!("{:?}", PathsArgs::defaults(&common)));
+        same(&["registration"], format!("{:?}", RegistrationArgs::defaults(&common)));
+        same(&["churn"], format!("{:?}", ChurnArgs::defaults(&common)));
+    }
+
+    #[test]
+    fn counts_come_in_order_and_once() {
+        assert_eq!(counts(&[16, 0, 16, 4], &SUBSCRIBERS), [0, 4, 16]);
+        assert_eq!(counts(&[], &[1, 2]), [1, 2]);
+    }
+}

@@ -1,0 +1,156 @@
+//! The `lab` command. Measures, prints the report, then writes the numbers: in this order, so that
+//! a file that cannot be written costs no measurement.
+
+mod heap;
+
+use clap::Parser;
+use signalpost_lab::{
+    churn,
+    cli::{ChurnArgs, Cli, Command, CommonArgs, PathsArgs, RegistrationArgs},
+    machine::Machine,
+    output::{Destination, Document, SCHEMA},
+    progress::Progress,
+    registration, report, survey,
+    table::Colour,
+    target::{self, Target},
+};
+use std::{
+    io::{self, IsTerminal, Write},
+    process::ExitCode,
+};
+
+#[global_allocator]
+static HEAP: heap::Counting = heap::Counting;
+
+const TARGET_MISSED: u8 = 1;
+const WRONG_USAGE: u8 = 2;
+
+/// What to run, with its settings checked.
+struct Experiments {
+    common: CommonArgs,
+    survey: Option<survey::Settings>,
+    registration: Option<registration::Settings>,
+    churn: Option<churn::Settings>,
+}
+
+impl Experiments {
+    fn asked_for(cli: Cli) -> Result<Self, String> {
+        let none = |common| Self { common, survey: None, registration: None, churn: None };
+        let heap = heap::held_by_this_thread;
+        Ok(match cli.command {
+            None => Self { survey: Some(cli.paths.settings()?), ..none(cli.paths.common) },
+            Some(Command::Paths(args)) => Self { survey: Some(args.settings()?), ..none(args.common) },
+            Some(Command::Registration(args)) => {
+                Self { registration: Some(args.settings(heap)), ..none(args.common) }
+            }
+            Some(Command::Churn(args)) => Self { churn: Some(args.settings()), ..none(args.common) },
+            Some(Command::All(common)) => Self {
+                survey: Some(PathsArgs::defaults(&common).settings()?),
+                registration: Some(RegistrationArgs::defaults(&common).settings(heap)),
+                churn: Some(ChurnArgs::defaults(&common).settings()),
+                common,
+            },
+        })
+    }
+}
+
+fn main() -> ExitCode {
+    let (experiments, mut destination) = match prepare() {
+        Ok(prepared) => prepared,
+        Err(message) => return refuse(&message),
+    };
+    let mut report = match &destination {
+        Some(destination) if destination.is_stdout() => Report::to(io::stderr()),
+        _ => Report::to(io::stdout()),
+    };
+    let document = measure(&experiments, &mut report);
+    if let Some(destination) = &mut destination
+        && let Err(error) = destination.write(&document)
+    {
+        return refuse(&error.to_string());
+    }
+    match report.failed {
+        Some(error) => refuse(&format!("cannot print the report: {error}")),
+        None if experiments.common.check && document.targets.iter().any(|target| !target.met) => {
+            ExitCode::from(TARGET_MISSED)
+        }
+        None => ExitCode::SUCCESS,
+    }
+}
+
+/// Everything that can be refused before time is spent on measuring.
+fn prepare() -> Result<(Experiments, Option<Destination>), String> {
+    let experiments = Experiments::asked_for(Cli::parse())?;
+    let json = experiments.common.json.as_deref();
+    let destination = json.map(Destination::open).transpose().map_err(|error| error.to_string())?;
+    Ok((experiments, destination))
+}
+
+/// Runs what was asked for and prints each report as soon as it is there.
+fn measure(experiments: &Experiments, report: &mut Report) -> Document {
+    let progress = if experiments.common.quiet { Progress::silent() } else { Progress::automatic() };
+    let colour = report.colour;
+    let machine = Machine::this();
+    report.print(&machine.heading());
+
+    let mut targets: Vec<Target> = Vec::new();
+    let mut document = Document {
+        schema: SCHEMA,
+        machine,
+        rows: Vec::new(),
+        rounds: None,
+        registration: None,
+        churn: None,
+        targets: Vec::new(),
+    };
+    if let Some(settings) = &experiments.survey {
+        let measured = settings.run(&progress);
+        report.print(&report::survey(&measured, settings.plan.rounds, colour));
+        targets.extend(target::of_survey(&measured));
+        document.rows = measured.rows();
+        document.rounds = Some(settings.plan.rounds);
+    }
+    if let Some(settings) = &experiments.registration {
+        let outcome = settings.run(&progress);
+        report.print(&outcome.report(colour));
+        targets.extend(outcome.targets());
+        document.registration = Some(outcome);
+    }
+    if let Some(settings) = &experiments.churn {
+        let outcome = settings.run(&progress);
+        report.print(&outcome.report(colour));
+        targets.extend(outcome.targets());
+        document.churn = Some(outcome);
+    }
+    report.print(&report::targets(&targets, colour));
+    document.targets = targets;
+    document
+}
+
+/// Where the report goes. A failure to print is kept until the numbers are written.
+struct Report {
+    to: Box<dyn Write>,
+    colour: Colour,
+    failed: Option<io::Error>,
+}
+
+impl Report {
+    fn to(stream: impl Write + IsTerminal + 'static) -> Self {
+        Self { colour: Colour::for_stream(&stream), to: Box::new(stream), failed: None }
+    }
+
+    fn print(&mut self, text: &str) {
+        if self.failed.is_some() {
+            return;
+        }
+        let printed = self.to.write_all(text.as_bytes()).and_then(|()| self.to.flush());
+        self.failed = printed.err();
+    }
+}
+
+/// Says what is wrong as clap does, and which code to leave with.
+fn refuse(message: &str) -> ExitCode {
+    // Standard error is the last place to say it; if it is closed there is nobody to tell.
+    let _ = writeln!(io::stderr(), "error: {message}");
+    ExitCode::from(WRONG_USAGE)
+}

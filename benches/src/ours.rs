@@ -1,0 +1,50 @@
+//! signalpost as a dispatch path: a dispatcher of the default kind, used as its users do.
+
+use crate::{
+    path::{DispatchPath, Publisher},
+    scenario::{Answer, Crowd, Event, Register},
+};
+use signalpost::{BoxError, Dispatcher, Edit};
+
+/// A dispatcher whose subscriptions are kept as long as it.
+pub(crate) struct Signalpost<E: Event>(Dispatcher<E>);
+
+impl<E: Event> Signalpost<E> {
+    /// The dispatcher itself.
+    pub(crate) const fn dispatcher(&self) -> &Dispatcher<E> {
+        &self.0
+    }
+}
+
+/// Registers in one edit, so that 100,000 subscribers cost one swap.
+struct Enrol<'a, 'e, E: Event>(&'a mut Edit<'e, E, BoxError>);
+
+impl<E: Event> Register<E> for Enrol<'_, '_, E> {
+    fn register<F>(&mut self, subscriber: F)
+    where
+        F: Fn(&E) -> Answer + Send + Sync + 'static,
+    {
+        self.0.subscribe(subscriber).detach();
+    }
+}
+
+impl<E: Event> DispatchPath for Signalpost<E> {
+    type Event = E;
+    type Publisher<'p> = &'p Dispatcher<E>;
+
+    fn with(crowd: impl Crowd<E>) -> Self {
+        let dispatcher = Dispatcher::new();
+        dispatcher.edit(|edit| crowd.register_in(&mut Enrol(edit)));
+        Self(dispatcher)
+    }
+
+    fn publisher(&self) -> Self::Publisher<'_> {
+        &self.0
+    }
+}
+
+impl<E: Event> Publisher<E> for &Dispatcher<E> {
+    fn publish(&mut self, event: &'static E) -> bool {
+        Dispatcher::publish(self, event).is_ok()
+    }
+}

@@ -1,0 +1,154 @@
+//! The numbers for programs: one JSON document, written whole or not at all.
+//!
+//! Owns the schema and where the document goes. Whether it can be written is found out before
+//! anything is measured; should it fail all the same, the report has been printed by then.
+
+use crate::{churn, machine::Machine, registration, survey, target::Target};
+use serde::Serialize;
+use std::{
+    error::Error,
+    fmt,
+    fs::{self, File, OpenOptions},
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+/// Changes when a key is renamed, removed or gets another meaning; new keys do not change it.
+pub const SCHEMA: u32 = 1;
+
+/// Everything that one run measured.
+#[derive(Clone, Debug, Serialize)]
+pub struct Document {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// Where and with what it was measured.
+    pub machine: Machine,
+    /// What `lab paths` measured; empty if it did not run.
+    pub rows: Vec<survey::Row>,
+    /// Rounds of those rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rounds: Option<usize>,
+    /// What `lab registration` measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub registration: Option<registration::Outcome>,
+    /// What `lab churn` measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub churn: Option<churn::Outcome>,
+    /// All targets that could be judged.
+    pub targets: Vec<Target>,
+}
+
+/// Where the document goes.
+#[derive(Debug)]
+pub enum Destination {
+    /// Standard output.
+    Stdout,
+    /// A file that is replaced when the document is complete.
+    Replaced {
+        /// The file.
+        path: PathBuf,
+        /// Beside it, until then.
+        draft: PathBuf,
+    },
+    /// Something that cannot be replaced: a device, a pipe.
+    Opened(PathBuf, File),
+}
+
+/// The document could not be written.
+#[derive(Debug)]
+pub struct CannotWrite {
+    path: PathBuf,
+    cause: io::Error,
+}
+
+impl fmt::Display for CannotWrite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "cannot write '{}': {}\n\n\
+             expected a file in an existing folder that you may write to, or - for standard output.\n\
+             Make the folder, choose another FILE, or leave --json out.",
+            self.path.display(),
+            self.cause
+        )
+    }
+}
+
+impl Error for CannotWrite {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.cause)
+    }
+}
+
+impl Destination {
+    /// Finds out whether `path` can be written.
+    ///
+    /// # Errors
+    /// When it cannot.
+    pub fn open(path: &Path) -> Result<Self, CannotWrite> {
+        if path == Path::new("-") {
+            return Ok(Self::Stdout);
+        }
+        let cannot = |cause| CannotWrite { path: path.to_owned(), cause };
+        match fs::metadata(path) {
+            Ok(there) if there.is_dir() => Err(cannot(io::ErrorKind::IsADirectory.into())),
+            Ok(there) if !there.is_file() => {
+                let file = OpenOptions::new().write(true).open(path).map_err(cannot)?;
+                Ok(Self::Opened(path.to_owned(), file))
+            }
+            Ok(_) => {
+                // Replacing asks the folder; a file that may not be written is not replaced either.
+                OpenOptions::new().write(true).open(path).map_err(cannot)?;
+                Self::draft(path).map_err(cannot)
+            }
+            Err(_) => Self::draft(path).map_err(cannot),
+        }
+    }
+
+    fn draft(path: &Path) -> io::Result<Self> {
+        let name = path.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
+        let mut draft = name.to_owned();
+        draft.push(format!(".{}.part", std::process::id()));
+        let draft = path.with_file_name(draft);
+        File::create(&draft)?;
+        Ok(Self::Replaced { path: path.to_owned(), draft })
+    }
+
+    /// Whether the document takes standard output, so that the report may not.
+    pub const fn is_stdout(&self) -> bool {
+        matches!(self, Self::Stdout)
+    }
+
+    /// Writes the document.
+    ///
+    /// # Errors
+    /// When it cannot be written after all; a file that was there before is then unchanged.
+    pub fn write(&mut self, document: &Document) -> Result<(), CannotWrite> {
+        let mut text = serde_json::to_string_pretty(document).expect("every part is plain data");
+        text.push('\n');
+        let text = text.as_bytes();
+        let (path, written) = match self {
+            Self::Stdout => (Path::new("-"), write_all(&mut io::stdout().lock(), text)),
+            Self::Opened(path, file) => (path.as_path(), write_all(file, text)),
+            Self::Replaced { path, draft } => {
+                let written = fs::write(&*draft, text).and_then(|()| fs::rename(&*draft, &*path));
+                (path.as_path(), written)
+            }
+        };
+        written.map_err(|cause| CannotWrite { path: path.to_owned(), cause })
+    }
+}
+
+fn write_all(to: &mut impl Write, text: &[u8]) -> io::Result<()> {
+    to.write_all(text)?;
+    to.flush()
+}
+
+impl Drop for Destination {
+    fn drop(&mut self) {
+        if let Self::Replaced { draft, .. } = self {
+            // Gone already when the document was written.
+            let _ = fs::remove_file(draft);
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! How far a measurement is: a bar on a terminal, lines in a pipe, or nothing.
+//!
+//! Always on standard error, so that reports can be redirected. Drawn between rounds, never during
+//! one.
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::io::{self, IsTerminal, Write};
+
+/// Where progress goes.
+#[derive(Debug)]
+pub struct Progress(Shown);
+
+#[derive(Debug)]
+enum Shown {
+    Bar(ProgressBar),
+    Lines,
+    Nothing,
+}
+
+impl Progress {
+    /// A bar if standard error is a terminal outside CI, else a line for each step.
+    pub fn automatic() -> Self {
+        if !io::stderr().is_terminal() || std::env::var_os("CI").is_some() {
+            return Self(Shown::Lines);
+        }
+        let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
+        let style = ProgressStyle::with_template("{bar:30} {percent:>3} %  {msg}")
+            .expect("the template is well formed");
+        bar.set_style(style);
+        Self(Shown::Bar(bar))
+    }
+
+    /// Nothing at all.
+    pub const fn silent() -> Self {
+        Self(Shown::Nothing)
+    }
+
+    /// A new measurement of so many rounds.
+    pub fn start(&self, rounds: u64) {
+        if let Shown::Bar(bar) = &self.0 {
+            bar.reset();
+            bar.set_length(rounds);
+        }
+    }
+
+    /// What is measured now.
+    pub fn step(&self, what: &str) {
+        match &self.0 {
+            Shown::Bar(bar) => bar.set_message(what.to_owned()),
+            // Whoever closed standard error does not want to hear of it.
+            Shown::Lines => drop(writeln!(io::stderr(), "measuring: {what}")),
+            Shown::Nothing => {}
+        }
+    }
+
+    /// One round is done.
+    pub fn advance(&self) {
+        if let Shown::Bar(bar) = &self.0 {
+            bar.inc(1);
+        }
+    }
+
+    /// The measurement is over.
+    pub fn finish(&self) {
+        if let Shown::Bar(bar) = &self.0 {
+            bar.finish_and_clear();
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! `lab registration`: what it costs to register many subscribers, and to cancel them.
+//!
+//! Owns those measurements and their targets. Handles are kept, as a program that wants its
+//! subscribers to live does; making room for the handles is not counted.
+
+use crate::{
+    crew::{cores_apart, pin_to},
+    progress::Progress,
+    scenario::{Event, SharedSubscriber, Tick, subscriber},
+    stats::{Shuffler, Spread, median},
+    table::{Cell, Colour, Table, Tone, counted, grouped},
+    target::Target,
+};
+use serde::Serialize;
+use signalpost::{Dispatcher, Subscription};
+use std::{
+    sync::{
+        Arc, Barrier, Mutex,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    thread,
+    time::Instant,
+};
+
+/// What to measure.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Subscribers to register.
+    pub count: usize,
+    /// How often to do it all.
+    pub repeats: usize,
+    /// Bytes that the calling thread has taken from the heap and not given back.
+    pub heap: fn() -> isize,
+}
+
+/// What came out; times in seconds for all subscribers together.
+#[derive(Clone, Debug, Serialize)]
+pub struct Outcome {
+    /// Subscribers registered.
+    pub count: usize,
+    /// How often.
+    pub repeats: usize,
+    /// Registered one by one.
+    pub one_by_one_s: Spread,
+    /// The same while another thread publishes without pause.
+    pub while_publishing_s: Spread,
+    /// Publishes of the other thread meanwhile, in all repeats.
+    pub publishes_meanwhile: u64,
+    /// All in one `edit`.
+    pub one_edit_s: Spread,
+    /// Cancelled one by one, oldest first.
+    pub cancelled_s: Spread,
+    /// Cancelled one by one, in random order.
+    pub cancelled_shuffled_s: Spread,
+    /// Pushed on a `Mutex<Vec<Arc<dyn Fn>>>`, to compare.
+    pub mutex_vec_s: Spread,
+    /// Heap bytes a subscriber, less the closure's own box; as requested, without the allocator's.
+    pub bytes_each: f64,
+    /// The bytes of that box.
+    pub closure_bytes: usize,
+    /// The bytes of one handle, wherever the program keeps it.
+    pub handle_bytes: usize,
+}
+
+/// The samples of all repeats.
+#[derive(Default)]
+struct Samples {
+    one_by_one: Vec<f64>,
+    while_publishing: Vec<f64>,
+    publishes_meanwhile: u64,
+    one_edit: Vec<f64>,
+    cancelled: Vec<f64>,
+    cancelled_shuffled: Vec<f64>,
+    mutex_vec: Vec<f64>,
+    bytes_each: Vec<f64>,
+}
+
+impl Settings {
+    /// Measures everything.
+    pub fn run(&self, progress: &Progress) -> Outcome {
+        progress.start(self.repeats as u64);
+        progress.step(&format!("registering {}", counted(self.count, "subscriber")));
+        let mut samples = Samples::default();
+        thread::scope(|scope| {
+            let measuring = scope.spawn(|| {
+                pin_to(cores_apart().first().copied());
+                for repeat in 0..self.repeats {
+                    self.one_by_one(&mut samples);
+                    self.one_edit(repeat as u64, &mut samples);
+                    self.while_publishing(&mut samples);
+                    self.mutex_vec(&mut samples);
+                    progress.advance();
+                }
+            });
+            measuring.join().expect("registering does not panic");
+        });
+        progress.finish();
+        Outcome {
+            count: self.count,
+            repeats: self.repeats,
+            one_by_one_s: Spread::of(&samples.one_by_one),
+            while_publishing_s: Spread::of(&samples.while_publishing),
+            publishes_meanwhile: samples.publishes_meanwhile,
+            one_edit_s: Spread::of(&samples.one_edit),
+            cancelled_s: Spread::of(&samples.cancelled),
+            cancelled_shuffled_s: Spread::of(&samples.cancelled_shuffled),
+            mutex_vec_s: Spread::of(&samples.mutex_vec),
+            bytes_each: median(&samples.bytes_each),
+            closure_bytes: closure_bytes(),
+            handle_bytes: size_of::<Subscription>(),
+        }
+    }
+
+    fn one_by_one(&self, samples: &mut Samples) {
+        let dispatcher = Dispatcher::new();
+        let mut handles = Vec::with_capacity(self.count);
+        let before = (self.heap)();
+        samples.one_by_one.push(seconds(|| self.register(&dispatcher, &mut handles)));
+        let taken = (self.heap)() - before;
+        samples.bytes_each.push(taken as f64 / self.count as f64 - closure_bytes() as f64);
+        samples.cancelled.push(seconds(|| cancel(&handles)));
+    }
+
+    fn one_edit(&self, seed: u64, samples: &mut Samples) {
+        let dispatcher = Dispatcher::<Tick>::new();
+        let mut handles = Vec::with_capacity(self.count);
+        samples.one_edit.push(seconds(|| {
+            dispatcher.edit(|edit| {
+                handles.extend((0..self.count as u64).map(|salt| edit.subscribe(subscriber(salt))));
+            });
+        }));
+        Shuffler::new(seed).shuffle(&mut handles);
+        samples.cancelled_shuffled.push(seconds(|| cancel(&handles)));
+    }
+
+    fn while_publishing(&self, samples: &mut Samples) {
+        let dispatcher = Dispatcher::new();
+        let mut handles = Vec::with_capacity(self.count);
+        let (started, registered) = (Barrier::new(2), AtomicBool::new(false));
+        thread::scope(|scope| {
+            let publishing = scope.spawn(|| {
+                pin_to(cores_apart().get(1).copied());
+                started.wait();
+                let mut publishes = 0;
+                while !registered.load(Relaxed) {
+                    dispatcher.publish(Tick::EVENT).expect("no subscriber of the lab stops an event");
+                    publishes += 1;
+                }
+                publishes
+            });
+            started.wait();
+            samples.while_publishing.push(seconds(|| self.register(&dispatcher, &mut handles)));
+            registered.store(true, Relaxed);
+            samples.publishes_meanwhile += publishing.join().expect("publishing does not panic");
+        });
+        // Cancelled in one swap: their time is not this measurement's.
+        dispatcher.edit(|edit| edit.clear());
+    }
+
+    fn mutex_vec(&self, samples: &mut Samples) {
+        let list: Mutex<Vec<SharedSubscriber<Tick>>> = Mutex::default();
+        samples.mutex_vec.push(seconds(|| {
+            for salt in 0..self.count as u64 {
+                list.lock().expect("nothing panics under it").push(Arc::new(subscriber(salt)));
+            }
+        }));
+    }
+
+    fn register(&self, dispatcher: &Dispatcher<Tick>, handles: &mut Vec<Subscription>) {
+        for salt in 0..self.count as u64 {
+            handles.push(dispatcher.subscribe(subscriber(salt)));
+        }
+    }
+}
+
+fn cancel(handles: &[Subscription]) {
+    let cancelled = handles.iter().filter(|handle| handle.cancel()).count();
+    assert_eq!(cancelled, handles.len(), "every subscription was active");
+}
+
+fn closure_bytes() -> usize {
+    size_of_val(&subscriber::<Tick>(0))
+}
+
+fn seconds(work: impl FnOnce()) -> f64 {
+    let start = Instant::now();
+    work();
+    start.elapsed().as_secs_f64()
+}
+
+impl Outcome {
+    /// What registering must reach. The limits are for 100,000 subscribers and grow in proportion.
+    pub fn targets(&self) -> Vec<Target> {
+        let share = self.count as f64 / 100_000.0;
+        let what = |rest| format!("{} {rest}", counted(self.count, "subscriber"));
+        let ms = |what, seconds: f64, limit: f64| Target::at_most(what, seconds * 1e3, limit * share, "ms");
+        vec![
+            ms(what("registered one by one"), self.one_by_one_s.median, 500.0),
+            Target::at_most(what("registered, heap each"), self.bytes_each, 160.0, "B"),
+            ms(what("registered in one edit"), self.one_edit_s.median, 30.0),
+            ms(what("cancelled one by one"), self.cancelled_s.median, 1500.0),
+        ]
+    }
+
+    /// The table of this outcome.
+    pub fn report(&self, colour: Colour) -> String {
+        let title = format!("Registering {}", counted(self.count, "subscriber"));
+        let mut table = Table::headed(["", "milliseconds", "µs each", "lowest..highest"]);
+        for (what, spread) in [
+            ("one by one, handles kept", self.one_by_one_s),
+            ("one by one while another thread publishes", self.while_publishing_s),
+            ("in one edit", self.one_edit_s),
+            ("cancelled one by one, oldest first", self.cancelled_s),
+            ("cancelled one by one, in random order", self.cancelled_shuffled_s),
+            ("pushed on a Mutex<Vec<Arc<dyn Fn>>>, to compare", self.mutex_vec_s),
+        ] {
+            table.row([
+                what.into(),
+                format!("{:.1}", spread.median * 1e3).into(),
+                format!("{:.3}", spread.median * 1e6 / self.count as f64).into(),
+                Cell::toned(Tone::Quiet, format!("{:.1}..{:.1}", spread.min * 1e3, spread.max * 1e3)),
+            ]);
+        }
+        format!(
+            "\n{}\n{}  Heap: {:.1} B a subscriber over its closure's {} B; a handle is {} B more \
+             where it is kept.\n  Median of {}; {} publishes went on while registering.\n",
+            colour.paint(Tone::Good, &title),
+            table.render(colour),
+            self.bytes_each,
+            self.closure_bytes,
+            self.handle_bytes,
+            self.repeats,
+            grouped(self.publishes_meanwhile as usize),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_way_of_registering_is_measured_and_judged() {
+        let outcome = Settings { count: 200, repeats: 2, heap: || 0 }.run(&Progress::silent());
+        assert!(outcome.one_by_one_s.min > 0.0 && outcome.cancelled_shuffled_s.min > 0.0);
+        assert_eq!(outcome.targets().len(), 4);
+        assert!(outcome.report(Colour(false)).contains("Registering 200 subscribers"));
+    }
+
+    #[test]
+    fn limits_shrink_with_the_count() {
+        let spread = Spread { median: 0.1, min: 0.1, max: 0.1 };
+        let outcome = Outcome {
+            count: 10_000,
+            repeats: 1,
+            one_by_one_s: spread,
+            while_publishing_s: spread,
+            publishes_meanwhile: 0,
+            one_edit_s: spread,
+            cancelled_s: spread,
+            cancelled_shuffled_s: spread,
+            mutex_vec_s: spread,
+            bytes_each: 160.0,
+            closure_bytes: 8,
+            handle_bytes: 32,
+        };
+        let met: Vec<_> = outcome.targets().iter().map(|target| target.met).collect();
+        assert_eq!(met, [false, true, false, true]);
+    }
+}

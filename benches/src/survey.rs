@@ -1,0 +1,230 @@
+//! `lab paths`: every path, every count of subscribers, every count of publishers.
+//!
+//! Owns what is measured together and what came out of it. All paths and publisher counts of one
+//! subscriber count share their rounds, so that any two of them can be compared pairwise.
+
+use crate::{
+    crew::Crew,
+    path::PathName,
+    progress::Progress,
+    rounds::{self, Entry, Plan},
+    stats::{self, Spread},
+};
+use serde::Serialize;
+use std::{collections::BTreeMap, thread};
+
+/// What to measure.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The paths asked for; the raw loops they are compared with are added.
+    pub paths: Vec<PathName>,
+    /// Counts of subscribers.
+    pub subscribers: Vec<usize>,
+    /// Counts of publishers.
+    pub publishers: Vec<usize>,
+    /// How long and how often.
+    pub plan: Plan,
+}
+
+/// One path at one count of subscribers and publishers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// The path.
+    pub path: PathName,
+    /// Registered subscribers.
+    pub subscribers: usize,
+    /// Threads that publish at once.
+    pub publishers: usize,
+}
+
+impl Settings {
+    /// All places with so many subscribers.
+    fn places(&self, subscribers: usize) -> Vec<Place> {
+        let asked = |path: PathName| self.paths.iter().any(|&other| other == path || other.floor() == path);
+        PathName::ALL
+            .into_iter()
+            .filter(|&path| asked(path))
+            .flat_map(|path| {
+                self.publishers.iter().map(move |&publishers| Place { path, subscribers, publishers })
+            })
+            .filter(|place| place.path.is_measured_at(subscribers, place.publishers))
+            .collect()
+    }
+
+    /// Whether nothing but raw loops, or nothing at all, would be measured at any count.
+    pub fn is_empty(&self) -> bool {
+        self.subscribers
+            .iter()
+            .flat_map(|&count| self.places(count))
+            .all(|place| !self.paths.contains(&place.path))
+    }
+
+    /// Measures everything.
+    pub fn run(&self, progress: &Progress) -> Survey {
+        let publishers = self.publishers.iter().copied().max().unwrap_or(1);
+        progress.start((self.subscribers.len() * self.plan.rounds) as u64);
+        let mut rounds = BTreeMap::new();
+        for &subscribers in &self.subscribers {
+            let places = self.places(subscribers);
+            progress.step(&format!(
+                "{subscribers} subscribers, {} lanes, {} rounds",
+                places.len(),
+                self.plan.rounds
+            ));
+            // One lane serves all its publisher counts.
+            let lanes: BTreeMap<_, _> =
+                places.iter().map(|place| (place.path, place.path.lane(subscribers))).collect();
+            let entries: Vec<_> = places
+                .iter()
+                .map(|place| Entry { lane: &*lanes[&place.path], publishers: place.publishers })
+                .collect();
+            let times = thread::scope(|scope| {
+                let crew = Crew::start(scope, publishers);
+                rounds::measure(&crew, &entries, &self.plan, || progress.advance())
+            });
+            rounds.extend(places.into_iter().zip(times));
+        }
+        progress.finish();
+        Survey { rounds }
+    }
+}
+
+/// Everything that was measured, round by round.
+#[derive(Clone, Debug, Default)]
+pub struct Survey {
+    rounds: BTreeMap<Place, Vec<f64>>,
+}
+
+/// One path at one place, summed up; the keys of the JSON rows.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Row {
+    /// The path's name.
+    pub path: PathName,
+    /// Registered subscribers.
+    pub subscribers: usize,
+    /// Threads that publish at once.
+    pub publishers: usize,
+    /// One publish in nanoseconds, as a publisher sees it: the middle round.
+    pub median_ns: f64,
+    /// The fastest round.
+    pub min_ns: f64,
+    /// The slowest round.
+    pub max_ns: f64,
+    /// The middle of the rounds' differences to the raw loop over the same subscribers.
+    pub over_raw_ns: f64,
+}
+
+impl Survey {
+    /// Of times measured elsewhere: for tests of what is made of them.
+    pub fn of(rounds: impl IntoIterator<Item = (Place, Vec<f64>)>) -> Self {
+        Self { rounds: rounds.into_iter().collect() }
+    }
+
+    /// The rounds at one place, in nanoseconds a publish.
+    pub fn rounds(&self, path: PathName, subscribers: usize, publishers: usize) -> Option<&[f64]> {
+        self.rounds.get(&Place { path, subscribers, publishers }).map(Vec::as_slice)
+    }
+
+    /// Everything at one place, summed up.
+    pub fn row(&self, path: PathName, subscribers: usize, publishers: usize) -> Option<Row> {
+        let rounds = self.rounds(path, subscribers, publishers)?;
+        let floor = self.rounds(path.floor(), subscribers, publishers)?;
+        let Spread { median, min, max } = Spread::of(rounds);
+        Some(Row {
+            path,
+            subscribers,
+            publishers,
+            median_ns: median,
+            min_ns: min,
+            max_ns: max,
+            over_raw_ns: stats::median(&stats::differences(rounds, floor)),
+        })
+    }
+
+    /// All rows, by publishers, subscribers, and then in the order of the paths.
+    pub fn rows(&self) -> Vec<Row> {
+        let mut places: Vec<_> = self.rounds.keys().copied().collect();
+        places.sort_by_key(|place| (place.publishers, place.subscribers, place.path));
+        places
+            .into_iter()
+            .filter_map(|place| self.row(place.path, place.subscribers, place.publishers))
+            .collect()
+    }
+
+    /// How many times what the raw loop over the same subscribers took: the middle round's ratio.
+    pub fn over_floor(&self, path: PathName, subscribers: usize, publishers: usize) -> Option<f64> {
+        let rounds = self.rounds(path, subscribers, publishers)?;
+        let floor = self.rounds(path.floor(), subscribers, publishers)?;
+        Some(stats::median(&stats::ratios(rounds, floor)))
+    }
+
+    /// The counts of publishers that were measured, in order.
+    pub fn publishers(&self) -> Vec<usize> {
+        distinct(self.rounds.keys().map(|place| place.publishers))
+    }
+
+    /// The counts of subscribers that were measured with so many publishers, in order.
+    pub fn subscribers(&self, publishers: usize) -> Vec<usize> {
+        let at = self.rounds.keys().filter(|place| place.publishers == publishers);
+        distinct(at.map(|place| place.subscribers))
+    }
+
+    /// The paths that were measured with so many publishers, in order.
+    pub fn paths(&self, publishers: usize) -> Vec<PathName> {
+        let at = self.rounds.keys().filter(|place| place.publishers == publishers);
+        distinct(at.map(|place| place.path))
+    }
+}
+
+fn distinct<T: Ord>(items: impl Iterator<Item = T>) -> Vec<T> {
+    items.collect::<std::collections::BTreeSet<_>>().into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn settings(paths: &[PathName], subscribers: &[usize], publishers: &[usize]) -> Settings {
+        Settings {
+            paths: paths.to_vec(),
+            subscribers: subscribers.to_vec(),
+            publishers: publishers.to_vec(),
+            plan: Plan { rounds: 2, batch: Duration::from_micros(50), seed: 3 },
+        }
+    }
+
+    #[test]
+    fn the_floor_is_measured_though_only_the_path_was_asked_for() {
+        let survey = settings(&[PathName::StdMutex], &[1], &[1]).run(&Progress::silent());
+        assert_eq!(survey.paths(1), [PathName::RawLoop, PathName::StdMutex]);
+        assert!(survey.row(PathName::StdMutex, 1, 1).is_some());
+    }
+
+    #[test]
+    fn mixed_paths_need_sixteen_subscribers_and_a_hundred_thousand_one_publisher() {
+        let few = settings(&[PathName::SignalpostMixed], &[4], &[1]);
+        assert!(few.is_empty());
+        let many = settings(&PathName::ALL, &[100_000], &[1, 2]);
+        let places = many.places(100_000);
+        assert!(places.iter().all(|place| place.publishers == 1));
+        let paths: Vec<_> = places.iter().map(|place| place.path).collect();
+        assert_eq!(paths, [PathName::RawLoop, PathName::Signalpost]);
+    }
+
+    #[test]
+    fn a_row_compares_round_by_round() {
+        let place = |path| Place { path, subscribers: 1, publishers: 1 };
+        let survey = Survey::of([
+            (place(PathName::RawLoop), vec![2.0, 50.0, 4.0]),
+            (place(PathName::Signalpost), vec![3.0, 51.0, 6.0]),
+        ]);
+        let rows = survey.rows();
+        assert_eq!(rows.len(), 2);
+        assert_eq!(rows[0].over_raw_ns, 0.0);
+        let ours = &rows[1];
+        assert_eq!((ours.min_ns, ours.median_ns, ours.max_ns), (3.0, 6.0, 51.0));
+        assert_eq!(ours.over_raw_ns, 1.0);
+        assert_eq!(survey.over_floor(PathName::Signalpost, 1, 1), Some(1.5));
+    }
+}

@@ -1,0 +1,252 @@
+//! The `lab` command as its users meet it: what it prints, writes, refuses, and exits with.
+//! Settings are tiny; no test looks at how long anything took.
+
+use serde_json::Value;
+use std::{
+    fs,
+    path::PathBuf,
+    process::{Command, Output, Stdio},
+};
+
+/// A survey that takes a moment.
+const TINY: [&str; 6] = ["--rounds", "1", "--batch", "10", "--subscribers", "0,16"];
+
+fn lab(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_lab")).args(args).output().expect("the lab starts")
+}
+
+fn tiny(args: &[&str]) -> Output {
+    lab(&[&TINY, args].concat())
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("the lab prints UTF-8")
+}
+
+/// A folder of this test's own, removed at its end.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("signalpost-lab-{}-{name}", std::process::id()));
+        fs::create_dir_all(&path).expect("the temporary folder is writable");
+        Self(path)
+    }
+
+    fn file(&self, name: &str) -> String {
+        self.0.join(name).to_str().expect("a plain path").to_owned()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn the_default_command_prints_machine_tables_verdict_and_targets() {
+    let output = tiny(&["--quiet"]);
+    assert!(output.status.success(), "{output:?}");
+    let report = text(&output.stdout);
+    for part in ["machine", "barrier", "1 publisher:", "2 publishers at once", "Who wins", "Targets"] {
+        assert!(report.contains(part), "no {part:?} in:\n{report}");
+    }
+    for path in ["raw-loop", "signalpost", "arc-swap-cache", "signals2", "signalpost-mixed"] {
+        let row = |line: &str| line.split_whitespace().next() == Some(path) && line.ends_with('%');
+        assert_eq!(report.lines().filter(|line| row(line)).count(), 2, "{path} in:\n{report}");
+    }
+    assert!(!report.contains('\x1b'), "colour in a pipe");
+    assert!(report.contains("16 subscribers, over the raw loop"));
+    assert!(report.lines().any(|line| line.ends_with("met") || line.ends_with("missed")));
+}
+
+#[test]
+fn quiet_says_nothing_on_standard_error_and_otherwise_a_pipe_gets_plain_lines() {
+    assert_eq!(text(&tiny(&["--quiet", "--paths", "signalpost"]).stderr), "");
+    let progress = text(&tiny(&["--paths", "signalpost"]).stderr);
+    assert_eq!(progress.lines().count(), 2, "{progress}");
+    assert!(progress.lines().all(|line| line.starts_with("measuring: ")), "{progress}");
+    assert!(!progress.contains(['\r', '\x1b']));
+}
+
+#[test]
+fn json_on_standard_output_has_the_schema_and_sends_the_table_to_standard_error() {
+    let output = tiny(&["--json", "-", "--quiet"]);
+    assert!(output.status.success(), "{output:?}");
+    let document: Value = serde_json::from_slice(&output.stdout).expect("only JSON on stdout");
+    assert_eq!(document["schema"], 1);
+    assert_eq!(document["rounds"], 1);
+    for key in ["cpu", "cores", "os", "kernel", "rustc", "commit", "profile", "barrier"] {
+        assert!(!document["machine"][key].is_null(), "machine.{key}");
+    }
+    let rows = document["rows"].as_array().unwrap();
+    // Nine paths at 0, eleven at 16, both by one and by two publishers.
+    assert_eq!(rows.len(), 2 * (9 + 11));
+    for row in rows {
+        assert!(row["path"].is_string(), "{row}");
+        for key in ["subscribers", "publishers"] {
+            assert!(row[key].is_u64(), "{key} in {row}");
+        }
+        for key in ["median_ns", "min_ns", "max_ns", "over_raw_ns"] {
+            assert!(row[key].is_f64(), "{key} in {row}");
+        }
+        assert!(row["min_ns"].as_f64() <= row["median_ns"].as_f64(), "{row}");
+        assert!(row["median_ns"].as_f64() <= row["max_ns"].as_f64(), "{row}");
+    }
+    for target in document["targets"].as_array().unwrap() {
+        let reached = match target["bound"].as_str().unwrap() {
+            "at-most" => target["measured"].as_f64() <= target["limit"].as_f64(),
+            "at-least" => target["measured"].as_f64() >= target["limit"].as_f64(),
+            other => panic!("bound {other}"),
+        };
+        assert_eq!(target["met"], reached, "{target}");
+    }
+    assert!(text(&output.stderr).contains("Who wins"));
+}
+
+#[test]
+fn a_json_file_is_replaced_and_nothing_is_left_beside_it() {
+    let folder = Folder::new("replaced");
+    let file = folder.file("run.json");
+    fs::write(&file, "old").unwrap();
+    assert!(tiny(&["--json", &file, "--quiet", "--paths", "signalpost"]).status.success());
+    let document: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    assert_eq!(document["schema"], 1);
+    assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 1);
+}
+
+#[test]
+fn a_file_that_cannot_be_written_is_refused_before_anything_is_measured() {
+    let folder = Folder::new("refused");
+    for file in [folder.file("missing/run.json"), folder.file("")] {
+        let output = lab(&["--json", &file]);
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        assert_eq!(text(&output.stdout), "");
+        let error = text(&output.stderr);
+        for part in ["cannot write", "expected a file in an existing folder", "choose another FILE"] {
+            assert!(error.contains(part), "{error}");
+        }
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_write_that_fails_at_the_end_does_not_lose_the_table() {
+    let output = tiny(&["--json", "/dev/full", "--quiet", "--paths", "signalpost"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stdout).contains("Targets"), "{output:?}");
+    assert!(text(&output.stderr).contains("cannot write '/dev/full'"), "{output:?}");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_report_that_cannot_be_printed_does_not_lose_the_numbers() {
+    let folder = Folder::new("unprinted");
+    let file = folder.file("run.json");
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_lab"))
+        .args([&TINY[..], &["--json", &file, "--quiet", "--paths", "signalpost"]].concat())
+        .stdout(Stdio::from(full))
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("cannot print the report"), "{output:?}");
+    let document: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    assert!(!document["rows"].as_array().unwrap().is_empty());
+}
+
+#[test]
+fn what_cannot_be_asked_for_is_refused_with_what_can() {
+    for (args, says) in [
+        (&["--paths", "carrier-pigeon"][..], "possible values: raw-loop, signalpost"),
+        (&["--publishers", "0"], "1..=64"),
+        (&["--subscribers", "1000001"], "1000000"),
+        (&["--subscribers", "-1"], "--subscribers"),
+        (&["--rounds", "0"], "1..=10000"),
+        (&["--rounds", "many"], "invalid"),
+        (&["--paths", "signalpost-mixed", "--subscribers", "4"], "mixed paths need 16"),
+        (&["--paths", "std-mutex", "--subscribers", "20000"], "nothing to measure"),
+        (&["--json", "x", "churn"], "cannot be used with"),
+        (&["registration", "--count", "0"], "1..=1000000"),
+        (&["churn", "--rate", "0"], "1..=10000000"),
+        (&["frobnicate"], "frobnicate"),
+    ] {
+        let output = lab(args);
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {output:?}");
+        assert!(text(&output.stderr).contains(says), "{args:?}: {}", text(&output.stderr));
+        assert_eq!(text(&output.stdout), "", "{args:?}");
+    }
+}
+
+#[test]
+fn help_has_examples_and_every_command() {
+    let help = text(&lab(&["--help"]).stdout);
+    for part in ["Examples:", "lab --quick", "registration", "churn", "all", "Exit codes:"] {
+        assert!(help.contains(part), "no {part:?} in:\n{help}");
+    }
+}
+
+#[test]
+fn only_what_was_asked_for_is_measured() {
+    let output = lab(&[
+        "paths",
+        "--quiet",
+        "--json",
+        "-",
+        "--rounds",
+        "1",
+        "--batch",
+        "10",
+        "--paths",
+        "std-mutex",
+        "--subscribers",
+        "4,4",
+        "--publishers",
+        "1",
+    ]);
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let rows = document["rows"].as_array().unwrap();
+    let paths: Vec<_> = rows.iter().map(|row| row["path"].as_str().unwrap()).collect();
+    assert_eq!(paths, ["raw-loop", "std-mutex"]);
+}
+
+#[test]
+fn check_exits_with_one_when_a_target_is_missed() {
+    // One subscriber alone has a list, and its dispatcher's state, to pay for: over 160 bytes.
+    let run =
+        |args: &[&str]| lab(&[&["registration", "--count", "1", "--repeats", "1", "--quiet"], args].concat());
+    let (unchecked, checked) = (run(&[]), run(&["--check"]));
+    assert!(text(&checked.stdout).contains("missed"), "{checked:?}");
+    assert_eq!((unchecked.status.code(), checked.status.code()), (Some(0), Some(1)));
+}
+
+#[test]
+fn registration_and_churn_report_and_write_their_numbers() {
+    let output = lab(&["registration", "--count", "500", "--repeats", "1", "--json", "-", "--quiet"]);
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(document["registration"]["count"], 500);
+    assert!(document["registration"]["bytes_each"].as_f64().unwrap() > 0.0, "{document}");
+    assert_eq!(document["targets"].as_array().unwrap().len(), 4);
+    assert!(text(&output.stderr).contains("Registering 500 subscribers"));
+
+    let output = lab(&[
+        "churn",
+        "--phase",
+        "10",
+        "--pairs",
+        "1",
+        "--rate",
+        "10000",
+        "--changes",
+        "1000",
+        "--json",
+        "-",
+        "--quiet",
+    ]);
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(document["churn"]["quiet"]["events"], 100);
+    assert_eq!(document["churn"]["churned"]["events"], 100);
+    assert_eq!(document["targets"].as_array().unwrap().len(), 1);
+    assert!(text(&output.stderr).contains("p99.9"));
+}
