@@ -26,7 +26,7 @@
 
 use crate::owner::Owner;
 use crate::pin::{self, ANY, Pin, TooDeep};
-use crate::retire::{self, BATCH, Collect, Replaced, Retired};
+use crate::retire::{self, BATCH, Collect, Retired};
 use crate::sync::{AtomicPtr, AtomicUsize, Ordering, Plant, at, plain, planted};
 use crate::wait::{Deadline, Pause, WaitError};
 use crate::{barrier, fork};
@@ -58,6 +58,9 @@ pub enum Change<T> {
 #[derive(Debug)]
 struct Versioned<T> {
     version: u64,
+    /// How many of the changes up to this version took something out. Where two versions have the same number, every part
+    /// of the earlier one stands in the later one.
+    removals: u64,
     value: T,
 }
 
@@ -86,9 +89,9 @@ impl<T: Snapshot> SharedCell<T> {
     /// Makes a cell with the default snapshot. The first one of a process settles the barrier: up to 20 ms.
     pub fn new() -> Arc<Self> {
         let fenced = barrier::decide();
-        let first = Arc::new(Versioned { version: 0, value: T::default() });
+        let first = Arc::new(Versioned { version: 0, removals: 0, value: T::default() });
         Arc::new_cyclic(|me| Self {
-            current: AtomicPtr::new(tagged(&first)),
+            current: AtomicPtr::new(tagged(&first, fenced)),
             id: draw_id(),
             fenced,
             owner: Owner::new(first),
@@ -121,10 +124,26 @@ impl<T: Snapshot> SharedCell<T> {
     #[inline]
     pub fn read_within<R>(&self, limit: u32, f: impl FnOnce(&T) -> R) -> Result<Option<R>, TooDeep> {
         // Only a hint, so relaxed: whoever happens after a change to non-empty sees it by coherence.
-        if is_empty(self.current.load(Relaxed)) {
+        let hint = self.current.load(Relaxed).addr();
+        if hint & (EMPTY | FENCED) == 0 {
+            // The common case, by itself: see `enter_first`.
+            if let Some(pin) = pin::enter_first(self.id, false) {
+                return Ok(self.follow(&pin).map(f));
+            }
+        } else if hint & EMPTY != 0 {
             return Ok(None);
         }
-        let pin = pin::enter(self.id, self.fenced, limit)?;
+        self.read_otherwise(limit, f)
+    }
+
+    /// With a fence, nested, or for the first time on this thread.
+    #[cold]
+    #[inline(never)]
+    fn read_otherwise<R>(&self, limit: u32, f: impl FnOnce(&T) -> R) -> Result<Option<R>, TooDeep> {
+        let pin = match pin::enter_first(self.id, self.fenced) {
+            Some(pin) => pin,
+            None => pin::enter_nested(self.id, self.fenced, limit)?,
+        };
         Ok(self.follow(&pin).map(f))
     }
 
@@ -138,7 +157,7 @@ impl<T: Snapshot> SharedCell<T> {
             return None;
         }
         // SAFETY: a live snapshot by invariants 2 and 4: this thread's word names the cell.
-        Some(unsafe { &(*current).value })
+        Some(unsafe { &(*untagged(current)).value })
     }
 
     /// The same by arc-swap's own guard, as a cross-check.
@@ -182,7 +201,7 @@ impl<T: Snapshot> SharedCell<T> {
         // A writer is pinned while it looks at snapshots that others may replace and retire meanwhile (4).
         let pin = (!planted(Plant::WriterPin)).then(|| self.pin());
         let seen = self.owner.load();
-        let (next, last_of_some) = match change(&seen.value) {
+        let (value, removals) = match change(&seen.value) {
             Change::Keep => {
                 // The writer before us may not have moved `current` yet: what we saw must be seen by later reads.
                 if !planted(Plant::HelpForward) {
@@ -190,23 +209,22 @@ impl<T: Snapshot> SharedCell<T> {
                 }
                 return Some(false);
             }
-            Change::Add(value) => (value, false),
-            Change::Remove(value) => (value, true),
+            Change::Add(value) => (value, seen.removals),
+            Change::Remove(value) => (value, seen.removals + 1),
         };
-        let next = Arc::new(Versioned { version: seen.version + 1, value: next });
-        let snapshot = self.owner.replace(&seen, next.clone())?;
+        let next = Arc::new(Versioned { version: seen.version + 1, removals, value });
+        let replaced = self.owner.replace(&seen, next.clone())?;
         self.forward(&next);
         drop(seen);
         drop(pin);
-        self.retired.push(Replaced { snapshot, last_of_some });
+        self.retired.push(replaced);
         Some(true)
     }
 
     fn pin(&self) -> Pin {
-        match pin::enter(self.id, self.fenced, u32::MAX) {
-            Ok(pin) => pin,
-            Err(_) => unreachable!("no thread nests as deep as that"),
-        }
+        let pin = pin::enter_first(self.id, self.fenced);
+        pin.or_else(|| pin::enter_nested(self.id, self.fenced, u32::MAX).ok())
+            .expect("no thread nests as deep as that")
     }
 
     /// Moves `current` to this snapshot, unless it is there or further on (2). The caller is pinned.
@@ -224,7 +242,7 @@ impl<T: Snapshot> SharedCell<T> {
             // Edge VALUE, and edge VERSION on failure.
             match self.current.compare_exchange(
                 current,
-                tagged(to),
+                tagged(to, self.fenced),
                 at(Plant::Forward, Release),
                 at(Plant::Versions, Acquire),
             ) {
@@ -242,12 +260,23 @@ impl<T: Snapshot> SharedCell<T> {
         }
     }
 
-    /// Drops retired snapshots once 64 are unscanned, but only those whose every part stands in a later one: runs no
-    /// destructor of anything that a snapshot held. What an adding writer calls. Lock-free.
+    /// Drops retired snapshots once 64 are unscanned, but only those whose every part stands in the newest: runs no
+    /// destructor of anything that a snapshot held. What an adding writer calls. Lock-free. Inside a read of this cell it
+    /// leaves that to [`collect`](Self::collect) at this thread's outermost leave.
     pub fn trim(&self) {
-        if self.retired.unscanned() >= BATCH && !retire::collecting() && !pin::inside(self.id) {
-            self.retired.collect(self.id, self.fenced, false);
+        if self.retired.unscanned() < BATCH {
+            return;
         }
+        if retire::collecting() || pin::inside(self.id) {
+            return retire::defer(self.me.clone());
+        }
+        self.retired.scan(self.id, self.fenced);
+        // Pinned, so that the newest snapshot, and with it those parts, outlives the drops.
+        let _pin = self.pin();
+        let current = self.current.load(at(Plant::Versions, Acquire));
+        // SAFETY: `current` points to a live snapshot (2, 4): this thread is pinned.
+        let removals = unsafe { (*untagged(current)).removals };
+        self.retired.drop_free(|old| old.removals == removals);
     }
 
     /// Drops the retired snapshots that no reader can reach, and says how many.
@@ -264,7 +293,12 @@ impl<T: Snapshot> SharedCell<T> {
             return 0;
         }
         fork::check();
-        retire::as_collector(|| self.retired.collect(self.id, self.fenced, true))
+        retire::as_collector(|| self.collect_everything())
+    }
+
+    fn collect_everything(&self) -> usize {
+        self.retired.scan(self.id, self.fenced);
+        self.retired.drop_free(|_| true)
     }
 
     /// How many replaced snapshots wait for readers or for a collector. One relaxed load.
@@ -327,7 +361,7 @@ impl<T: Snapshot> SharedCell<T> {
 
 impl<T: Snapshot> Collect for SharedCell<T> {
     fn collect_now(&self) {
-        self.retired.collect(self.id, self.fenced, true);
+        self.collect_everything();
     }
 }
 
@@ -353,7 +387,7 @@ impl<T: Snapshot> fmt::Debug for SharedCell<T> {
 
 impl<T: Default> Default for Versioned<T> {
     fn default() -> Self {
-        Self { version: 0, value: T::default() }
+        Self { version: 0, removals: 0, value: T::default() }
     }
 }
 
@@ -383,19 +417,25 @@ fn draw_id() -> u32 {
     }
 }
 
+/// In `current`: nothing to do, no pin.
 const EMPTY: usize = 1;
+/// In `current`: readers of this cell run a fence. In every value or in none, so that one look tells the common case.
+const FENCED: usize = 2;
 
 #[inline(always)]
 fn is_empty<T>(pointer: *mut Versioned<T>) -> bool {
     pointer.addr() & EMPTY != 0
 }
 
+#[inline(always)]
 fn untagged<T>(pointer: *mut Versioned<T>) -> *mut Versioned<T> {
-    pointer.map_addr(|addr| addr & !EMPTY)
+    pointer.map_addr(|addr| addr & !(EMPTY | FENCED))
 }
 
-/// The pointer for `current`. A snapshot holds a `u64`, so its low bit is free.
-fn tagged<T: Snapshot>(snapshot: &Arc<Versioned<T>>) -> *mut Versioned<T> {
-    let pointer = Arc::as_ptr(snapshot).cast_mut();
-    if snapshot.value.is_empty() { pointer.map_addr(|addr| addr | EMPTY) } else { pointer }
+/// The pointer for `current`. A snapshot holds a `u64`, so its low bits are free.
+fn tagged<T: Snapshot>(snapshot: &Arc<Versioned<T>>, fenced: bool) -> *mut Versioned<T> {
+    const { assert!(align_of::<Versioned<T>>() > EMPTY | FENCED) };
+    let empty = if snapshot.value.is_empty() { EMPTY } else { 0 };
+    let fenced = if fenced { FENCED } else { 0 };
+    Arc::as_ptr(snapshot).cast_mut().map_addr(|addr| addr | empty | fenced)
 }

@@ -1,16 +1,19 @@
 //! Per-thread marks: a reader is inside, and of which cell.
 //!
-//! Owns the slots (one a thread, in a list that only grows), the words in them, a thread's nesting level and
-//! what happens when the thread ends. Not here: what is read (`cell.rs`), what waits for it (`retire.rs`).
+//! Owns the slots (one a thread, in a list that only grows), the words in them, and what happens when the
+//! thread ends. Not here: what is read (`cell.rs`), what waits for it (`retire.rs`).
 //!
 //! # Invariants
 //! 1. A slot, once in the list, stays there and is never freed. (Under loom: until the execution ends.)
-//! 2. From `enter` to `leave` of level *l* < 6, word *l* of the thread's slot holds (cell id, number), and for any deeper
-//!    level word 6 holds (ANY, number); otherwise the word is 0.
-//! 3. No word ever takes a value again that it had before: the number goes on, also with the slot's next thread (it
-//!    wraps after 2^32 pins, which can only make a waiter wait longer).
-//! 4. Only the thread that holds a slot stores into its words, level and number (but see `fork.rs`).
-//! 5. A slot is given back with all words 0, and after the thread's pointer to it has been cleared.
+//! 2. A word is (name, number). While a thread is inside *n* reads, its words 0 to min(*n*, 6) - 1 name the cells that they
+//!    are of, outermost first, and word 6 names ANY if *n* > 6; every other word names nothing (0).
+//! 3. No word names something under a number that it had before: raising it counts the number up, clearing it leaves the
+//!    number, and so does the slot's next thread. (It wraps after 2^32 reads, which can only make a waiter wait longer.)
+//! 4. Only the thread that holds a slot stores into its words and its state (but see `fork.rs`).
+//! 5. A slot is given back with no word naming anything, after the thread's pointer to it has been cleared.
+//!
+//! So the words themselves say how deep the thread is, and a read of the common kind, not nested, stores twice: once into
+//! word 0 on the way in, once on the way out.
 //!
 //! # Orderings
 //! | edge  | reader side            | other side            | model that fails without it |
@@ -33,13 +36,17 @@ use std::cell::Cell;
 pub(crate) const ANY: u32 = u32::MAX;
 
 /// Levels that have a word of their own; one more word is shared by all deeper ones.
-const OWN_WORDS: u32 = 6;
+const OWN_WORDS: usize = 6;
 
-/// In a slot's level: this thread has work for its outermost leave (`retire.rs`).
+/// In a slot's state: this thread has work for its outermost leave (`retire.rs`).
 const WORK: u32 = 1 << 31;
-/// In a slot's level: the thread is ending, so its outermost leave gives the slot back.
+/// In a slot's state: the thread is ending, so its outermost leave gives the slot back.
 const ENDING: u32 = 1 << 30;
-const DEPTH: u32 = ENDING - 1;
+/// In a slot's state: how many reads there are beyond the first six.
+const DEEPER: u32 = ENDING - 1;
+
+/// The number in a word that names nothing.
+const NUMBER: u64 = 0xffff_ffff;
 
 /// The thread is nested deeper in reads than the limit that the call was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,15 +63,13 @@ impl std::fmt::Display for TooDeep {
 
 impl std::error::Error for TooDeep {}
 
-/// One thread's marks. The first cache line is the owner's; scans read it, and the second.
+/// One thread's marks.
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct Slot {
-    words: [AtomicU64; OWN_WORDS as usize + 1],
-    /// The number of the next word. An atomic for `Sync` only: relaxed loads and stores, no read-modify-write.
-    number: AtomicU32,
-    /// Nesting level and the flags above it; likewise.
-    level: AtomicU32,
+    words: [AtomicU64; OWN_WORDS + 1],
+    /// 0 in the common case; else see the constants above. An atomic for `Sync` only: relaxed loads and stores.
+    state: AtomicU32,
     /// 0: free. Else one more than the process generation (`fork.rs`) in which a thread took the slot.
     holder: AtomicU32,
     next: AtomicPtr<CachePadded<Slot>>,
@@ -74,135 +79,118 @@ impl Slot {
     fn new(holder: u32) -> Self {
         Self {
             words: std::array::from_fn(|_| AtomicU64::new(0)),
-            number: AtomicU32::new(0),
-            level: AtomicU32::new(0),
+            state: AtomicU32::new(0),
             holder: AtomicU32::new(holder),
             next: AtomicPtr::new(std::ptr::null_mut()),
         }
     }
 
-    /// Raises the word of level `index`. The caller runs the light barrier.
-    #[inline(always)]
-    fn raise(&self, index: u32, id: u32) {
-        let number = self.number.load(Relaxed).wrapping_add(1);
-        self.number.store(number, Relaxed);
-        let word = (u64::from(id) << 32) | u64::from(number);
-        // Edge ENTER: a scan that sees this word in place of an earlier one concludes that the earlier read is over.
-        // A relaxed store would end the release sequence of that read's leave, so it must release too.
-        self.words[index as usize].store(word, at(Plant::Enter, Release));
+    /// Whether its thread is inside a read. For that thread.
+    fn in_use(&self) -> bool {
+        names_something(self.words[0].load(Relaxed))
     }
+}
 
-    /// Clears the word of level `index`.
-    #[inline(always)]
-    fn clear(&self, index: u32) {
-        // Edge LEAVE: orders this thread's reads of the snapshot before whoever frees it having seen the 0.
-        self.words[index as usize].store(0, at(Plant::Leave, Release));
-    }
+/// Raises a word that holds `cleared`, and runs the light barrier. Gives what the word is to hold after the leave.
+#[inline(always)]
+fn raise(word: &AtomicU64, cleared: u64, id: u32, fenced: bool) -> u64 {
+    let number = (cleared as u32).wrapping_add(1);
+    // Edge ENTER: a scan that sees this in place of an earlier read's value concludes that that read is over. A relaxed
+    // store would end the release sequence of that read's leave, so it must release too.
+    word.store((u64::from(id) << 32) | u64::from(number), at(Plant::Enter, Release));
+    barrier::light(fenced);
+    u64::from(number)
 }
 
 /// A raised word; cleared on drop, also when unwinding. Never handed to users: leaves come in LIFO order.
 #[derive(Debug)]
 pub(crate) struct Pin {
     slot: &'static Slot,
-    depth: u32,
-    /// For the planted rule of one word a thread: what an inner read puts back.
+    index: usize,
+    /// What the word is to hold after the leave.
+    after: u64,
+}
+
+/// Pins this thread inside the cell `id`, in the common case: it has a slot, and is inside no read. Else `None`, for
+/// [`enter_nested`]. Wait-free.
+///
+/// Apart from that so that the common case is compiled by itself, with the pin in registers.
+#[inline(always)]
+pub(crate) fn enter_first(id: u32, fenced: bool) -> Option<Pin> {
+    let slot = local::slot()?;
+    let word = &slot.words[0];
+    let before = word.load(Relaxed);
     #[cfg(signalpost_loom)]
-    outer: u64,
-}
-
-impl Pin {
-    #[inline(always)]
-    fn new(slot: &'static Slot, depth: u32) -> Self {
-        Self {
-            slot,
-            depth,
-            #[cfg(signalpost_loom)]
-            outer: 0,
-        }
+    if planted(Plant::OwnWord) {
+        // One word for all levels, which an inner read takes and puts back.
+        raise(word, before, id, fenced);
+        return Some(Pin { slot, index: 0, after: before });
     }
+    if names_something(before) {
+        return None;
+    }
+    Some(Pin { slot, index: 0, after: raise(word, before, id, fenced) })
 }
 
-/// Pins this thread inside the cell `id`, at most `limit` deep.
+/// Pins this thread inside the cell `id`; an error where it is inside `limit` reads already (6, if less is given).
 ///
 /// Wait-free once the thread has a slot. The first pin of a thread claims one: lock-free, and may allocate.
-#[inline(always)]
-pub(crate) fn enter(id: u32, fenced: bool, limit: u32) -> Result<Pin, TooDeep> {
-    match local::slot() {
-        // A set flag makes the level large, so it goes the long way too.
-        Some(slot) if slot.level.load(Relaxed) < OWN_WORDS => {
-            let depth = slot.level.load(Relaxed);
-            slot.level.store(depth + 1, Relaxed);
-            #[cfg(signalpost_loom)]
-            if planted(Plant::OwnWord) {
-                let outer = slot.words[0].load(Relaxed);
-                slot.raise(0, id);
-                barrier::light(fenced);
-                return Ok(Pin { slot, depth, outer });
-            }
-            slot.raise(depth, id);
-            barrier::light(fenced);
-            Ok(Pin::new(slot, depth))
-        }
-        slot => enter_slowly(slot, id, fenced, limit),
-    }
-}
-
 #[cold]
 #[inline(never)]
-fn enter_slowly(slot: Option<&'static Slot>, id: u32, fenced: bool, limit: u32) -> Result<Pin, TooDeep> {
-    let slot = slot.unwrap_or_else(local::claim);
-    let level = slot.level.load(Relaxed);
-    let depth = level & DEPTH;
+pub(crate) fn enter_nested(id: u32, fenced: bool, limit: u32) -> Result<Pin, TooDeep> {
+    let slot = local::slot().unwrap_or_else(local::claim);
+    let free = |index: &usize| !names_something(slot.words[*index].load(Relaxed));
+    if let Some(index) = (0..OWN_WORDS).find(free) {
+        let word = &slot.words[index];
+        return Ok(Pin { slot, index, after: raise(word, word.load(Relaxed), id, fenced) });
+    }
+    let state = slot.state.load(Relaxed);
+    let depth = OWN_WORDS as u32 + (state & DEEPER);
     if depth >= limit {
         return Err(TooDeep { depth });
     }
-    slot.level.store(level + 1, Relaxed);
-    if depth < OWN_WORDS {
-        slot.raise(depth, id);
-    } else if depth == OWN_WORDS {
-        slot.raise(OWN_WORDS, ANY);
-    } // else the shared word is up already, and its barrier was run then
-    barrier::light(fenced);
-    Ok(Pin::new(slot, depth))
+    slot.state.store(state + 1, Relaxed);
+    let (index, shared) = (OWN_WORDS, &slot.words[OWN_WORDS]);
+    let before = shared.load(Relaxed);
+    if names_something(before) {
+        // Raised by a level above, with its barrier. The one that raised it is the last of them to leave.
+        return Ok(Pin { slot, index, after: before });
+    }
+    Ok(Pin { slot, index, after: raise(shared, before, ANY, fenced) })
 }
 
 impl Drop for Pin {
     #[inline(always)]
     fn drop(&mut self) {
-        let Self { slot, depth, .. } = *self;
-        if slot.level.load(Relaxed) == depth + 1 && depth < OWN_WORDS {
-            #[cfg(signalpost_loom)]
-            if planted(Plant::OwnWord) {
-                slot.words[0].store(self.outer, Release);
-                return slot.level.store(depth, Relaxed);
-            }
-            slot.clear(depth);
-            slot.level.store(depth, Relaxed);
-        } else {
-            leave_slowly(slot, depth);
+        // Edge LEAVE: orders this thread's reads of the snapshot before whoever frees it having seen this.
+        self.slot.words[self.index].store(self.after, at(Plant::Leave, Release));
+        if self.slot.state.load(Relaxed) != 0 {
+            left(self.slot, self.index);
         }
     }
 }
 
+/// The rest of a leave, where the slot's state says that there is one.
 #[cold]
 #[inline(never)]
-fn leave_slowly(slot: &'static Slot, depth: u32) {
-    if depth <= OWN_WORDS {
-        slot.clear(depth);
+fn left(slot: &'static Slot, index: usize) {
+    let state = slot.state.load(Relaxed);
+    if index == OWN_WORDS {
+        slot.state.store(state - 1, Relaxed);
+    } else if index == 0 {
+        // The outermost leave. The marks go first: the work below pins again, and its leaves must not come here.
+        slot.state.store(0, Relaxed);
+        if state & WORK != 0 {
+            crate::retire::run_deferred();
+        }
+        if state & ENDING != 0 {
+            local::give_back_at_end(slot);
+        }
     }
-    let flags = slot.level.load(Relaxed) & !DEPTH;
-    if depth > 0 {
-        slot.level.store(flags | depth, Relaxed);
-        return;
-    }
-    // The outermost leave. The flags go first: the work below pins again, and its leaves must not come here.
-    slot.level.store(flags & ENDING, Relaxed);
-    if flags & WORK != 0 {
-        crate::retire::run_deferred();
-    }
-    if flags & ENDING != 0 {
-        local::give_back_at_end(slot);
-    }
+}
+
+const fn names_something(word: u64) -> bool {
+    word > NUMBER
 }
 
 /// Whether this thread is inside the cell `id`, as far as its words tell: deeper than six levels, it may be.
@@ -212,13 +200,13 @@ pub(crate) fn inside(id: u32) -> bool {
 
 /// Whether this thread is inside any read.
 pub(crate) fn nested() -> bool {
-    local::slot().is_some_and(|slot| slot.level.load(Relaxed) & DEPTH != 0)
+    local::slot().is_some_and(Slot::in_use)
 }
 
-/// Asks for [`crate::retire::run_deferred`] at this thread's outermost leave.
+/// Asks for [`crate::retire::run_deferred`] at this thread's outermost leave. The thread is inside a read.
 pub(crate) fn work_at_leave() {
     if let Some(slot) = local::slot() {
-        slot.level.store(slot.level.load(Relaxed) | WORK, Relaxed);
+        slot.state.store(slot.state.load(Relaxed) | WORK, Relaxed);
     }
 }
 
@@ -226,8 +214,7 @@ pub(crate) fn work_at_leave() {
 pub(crate) fn warm_up() {
     if local::slot().is_none() {
         let slot = local::claim();
-        if slot.level.load(Relaxed) & ENDING != 0 {
-            slot.level.store(0, Relaxed);
+        if slot.state.load(Relaxed) & ENDING != 0 {
             local::give_back_at_end(slot);
         }
     }
@@ -235,7 +222,7 @@ pub(crate) fn warm_up() {
 
 const fn names(word: u64, id: u32) -> bool {
     let named = (word >> 32) as u32;
-    word != 0 && (named == id || named == ANY || id == ANY)
+    named != 0 && (named == id || named == ANY || id == ANY)
 }
 
 /// A word that a scan saw raised.
@@ -316,7 +303,7 @@ fn take(head: &AtomicPtr<CachePadded<Slot>>) -> &'static Slot {
     }
 }
 
-/// Gives a slot back; its words are all 0 (5).
+/// Gives a slot back; its words name nothing (5).
 fn give_back(slot: &'static Slot) {
     // Edge SLOT. A swap, not a store: loom wants no plain store beside read-modify-writes on one atomic.
     slot.holder.swap(0, at(Plant::GiveBack, Release));
@@ -337,9 +324,9 @@ pub(crate) fn inherit(generation: u32) {
             slot.holder.swap(holder(generation), Relaxed);
         } else if ![0, holder(generation)].contains(&slot.holder.load(Relaxed)) {
             for word in &slot.words {
-                word.store(0, Release);
+                word.store(word.load(Relaxed) & NUMBER, Release);
             }
-            slot.level.store(0, Relaxed);
+            slot.state.store(0, Relaxed);
             give_back(slot);
         }
     }
@@ -364,9 +351,9 @@ mod local {
     impl Drop for End {
         fn drop(&mut self) {
             let Some(slot) = SLOT.get() else { return };
-            if slot.level.load(Relaxed) & DEPTH != 0 {
+            if slot.in_use() {
                 // `exit` or `pthread_exit` inside a subscriber: its last leave, if there is one, gives it back.
-                slot.level.store(slot.level.load(Relaxed) | ENDING, Relaxed);
+                slot.state.store(slot.state.load(Relaxed) | ENDING, Relaxed);
                 return;
             }
             give_back_at_end(slot);
@@ -388,7 +375,7 @@ mod local {
         SLOT.set(Some(slot));
         if END.try_with(|_| ()).is_err() {
             // Another thread-local's destructor publishes: this slot is for one outermost read.
-            slot.level.store(ENDING, Relaxed);
+            slot.state.store(ENDING, Relaxed);
         }
         slot
     }
@@ -396,7 +383,7 @@ mod local {
     /// Clears the pointer first (5): from then on this thread takes another slot, should it read again.
     pub(super) fn give_back_at_end(slot: &'static Slot) {
         SLOT.set(None);
-        slot.level.store(0, Relaxed);
+        slot.state.store(0, Relaxed);
         give_back(slot);
     }
 }
@@ -460,7 +447,7 @@ mod local {
             return give_back(slot);
         }
         let _ = SLOT.try_with(|own| own.set(None));
-        slot.level.store(0, Relaxed);
+        slot.state.store(0, Relaxed);
         give_back(slot);
     }
 }

@@ -8,7 +8,6 @@
 //! 1. What is pushed here has left `current`, for good.
 //! 2. It is dropped only after a heavy barrier that succeeded, begun after (1), and after every word that the scan behind
 //!    that barrier saw raised for the cell has changed.
-//! 3. Without `destructors`, only snapshots go whose every entry also stands in a later one that stays.
 //!
 //! # Orderings
 //! | edge  | one side              | other side              | model that fails without it |
@@ -27,31 +26,22 @@ use std::sync::Weak;
 /// How many unscanned snapshots make an adding writer scan.
 pub(crate) const BATCH: usize = 64;
 
-/// A snapshot that left `current`.
-#[derive(Debug)]
-pub(crate) struct Replaced<V> {
-    #[allow(dead_code, reason = "held until it may be dropped")]
-    pub(crate) snapshot: V,
-    /// Whether the change that replaced it took something out: then dropping it may run users' destructors.
-    pub(crate) last_of_some: bool,
-}
-
 /// Snapshots that one scan covered, with the words that may still reach them.
 #[derive(Debug)]
 struct Batch<V> {
     words: Vec<Seen>,
-    items: Vec<Replaced<V>>,
+    items: Vec<V>,
 }
 
 /// The retired snapshots of one cell.
 #[derive(Debug)]
 pub(crate) struct Retired<V> {
     /// Not yet covered by a scan.
-    fresh: Stack<Replaced<V>>,
+    fresh: Stack<V>,
     /// Covered, with words that had not changed when last looked at.
     waiting: Stack<Batch<V>>,
     /// Out of everyone's reach; taken off one by one, so that a destructor that hangs holds up no other.
-    free: Stack<Replaced<V>>,
+    free: Stack<V>,
     /// In any of the three, or on its way between them.
     count: AtomicUsize,
     unscanned: AtomicUsize,
@@ -79,18 +69,17 @@ impl<V> Retired<V> {
     }
 
     /// Keeps a replaced snapshot. Lock-free; allocates; drops nothing.
-    pub(crate) fn push(&self, item: Replaced<V>) {
+    pub(crate) fn push(&self, item: V) {
         self.count.fetch_add(1, Relaxed);
         self.unscanned.fetch_add(1, Relaxed);
         self.fresh.push(item);
     }
 
-    /// Drops what no reader of the cell `id` can reach, and says how much. With `destructors` off, only what runs none.
-    /// Lock-free but for the destructors. A heavy barrier that fails drops nothing.
-    pub(crate) fn collect(&self, id: u32, fenced: bool, destructors: bool) -> usize {
+    /// Finds out what no reader of the cell `id` can reach any more. Lock-free; drops nothing. Where the heavy barrier
+    /// fails, that is nothing new.
+    pub(crate) fn scan(&self, id: u32, fenced: bool) {
         self.scan_fresh(id, fenced);
         self.sort_waiting();
-        self.drop_free(destructors)
     }
 
     /// Covers the unscanned ones with one barrier and one scan.
@@ -124,17 +113,19 @@ impl<V> Retired<V> {
         kept.into_iter().for_each(|batch| self.waiting.push(batch));
     }
 
-    fn drop_free(&self, destructors: bool) -> usize {
+    /// Drops what `scan` found, as far as `may_drop` lets it, and says how much that was.
+    /// Lock-free but for the destructors.
+    pub(crate) fn drop_free(&self, may_drop: impl Fn(&V) -> bool) -> usize {
         let mut dropped = 0;
         let mut kept = Vec::new();
         while let Some(item) = self.free.pop() {
-            if item.last_of_some && !destructors {
+            if may_drop(&item) {
+                without_unwinding(|| drop(item));
+                self.count.fetch_sub(1, Relaxed);
+                dropped += 1;
+            } else {
                 kept.push(item);
-                continue;
             }
-            without_unwinding(|| drop(item));
-            self.count.fetch_sub(1, Relaxed);
-            dropped += 1;
         }
         kept.into_iter().for_each(|item| self.free.push(item));
         dropped

@@ -211,7 +211,9 @@ impl<E: ?Sized + 'static, X: 'static> Dispatcher<E, X> {
     /// Past the [depth limit](Self::with_max_depth), with this dispatcher's name; and if a subscriber does.
     #[inline]
     pub fn publish(&self, event: &E) -> Result<(), Stopped<X>> {
-        self.read(|roster| walk::until_stopped(roster, event)).unwrap_or(Ok(()))
+        let mut result = Ok(());
+        self.read(|roster| walk::until_stopped(roster, event, &mut result));
+        result
     }
 
     /// As [`publish`](Self::publish), with an error instead of a panic past the depth limit.
@@ -220,11 +222,11 @@ impl<E: ?Sized + 'static, X: 'static> Dispatcher<E, X> {
     /// [`PublishError`]: a subscriber stopped the event, or nobody was called since publishes are nested too deep.
     #[inline]
     pub fn try_publish(&self, event: &E) -> Result<(), PublishError<X>> {
-        match self.cell.read_within(self.max_depth, |roster| walk::until_stopped(roster, event)) {
-            Ok(None | Some(Ok(()))) => Ok(()),
-            Ok(Some(Err(stopped))) => Err(PublishError::Stopped(stopped)),
-            Err(deep) => Err(PublishError::TooDeep(deep)),
-        }
+        let mut result = Ok(());
+        self.cell
+            .read_within(self.max_depth, |roster| walk::until_stopped(roster, event, &mut result))
+            .map_err(PublishError::TooDeep)?;
+        result.map_err(PublishError::Stopped)
     }
 
     /// Runs every subscriber in order, whatever they return, and collects the errors with who returned them.
@@ -252,7 +254,9 @@ impl<E: ?Sized + 'static, X: 'static> Dispatcher<E, X> {
     /// ```
     #[inline]
     pub fn publish_with<B: Borrow<E>>(&self, make: impl FnOnce() -> B) -> Result<(), Stopped<X>> {
-        self.read(|roster| walk::until_stopped(roster, make().borrow())).unwrap_or(Ok(()))
+        let mut result = Ok(());
+        self.read(|roster| walk::until_stopped(roster, make().borrow(), &mut result));
+        result
     }
 
     /// As [`publish`](Self::publish); but when a subscriber stops the event, those that had run before it are given `undo`,
