@@ -6,8 +6,9 @@ use std::{path::PathBuf, time::Duration};
 
 /// Measures this machine's dispatch paths side by side and says who wins.
 ///
-/// Without a command it measures the paths: `lab` is `lab paths`. Everything runs in one process,
-/// in interleaved rounds whose order is shuffled, so that a busy machine disturbs all paths alike.
+/// Without a command it measures the paths: `lab` is `lab paths`. All paths run in one process, in
+/// interleaved rounds whose order is shuffled, so that a busy machine disturbs all of them alike;
+/// and again in fresh processes, since a process may suit one of them by chance.
 #[derive(Debug, Parser)]
 #[command(
     name = "lab",
@@ -26,7 +27,7 @@ pub struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
-  lab                                          every path, about half a minute
+  lab                                          every path, a quarter of a minute
   lab --quick                                  the same with fewer rounds
   lab --paths signalpost,std-mutex --subscribers 0,16 --publishers 1
   lab --json run.json                          the table, and the numbers in a file
@@ -48,6 +49,9 @@ pub enum Command {
     Churn(ChurnArgs),
     /// All three, with their own defaults
     All(CommonArgs),
+    /// One process of `lab paths`, which starts it
+    #[command(hide = true)]
+    Take(PathsArgs),
 }
 
 /// What every command takes.
@@ -84,7 +88,13 @@ pub struct PathsArgs {
     /// Counts of threads that publish at once, 1 to 64 [default: 1,2]
     #[arg(long, allow_negative_numbers = true, value_delimiter = ',', value_name = "N,..", value_parser = value_parser!(u32).range(1..=64))]
     pub publishers: Vec<u32>,
-    /// Rounds, 1 to 10000; below 7 the spread says little [default: 31, with --quick 7]
+    /// Fresh processes to measure in, one after another, 1 to 1000: where code and stacks happen to
+    /// lie decides about half a nanosecond a call, for as long as a process lives [default: 5, with
+    /// --quick 3]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=1_000))]
+    pub processes: Option<u32>,
+    /// Rounds in each process, 1 to 10000; below 7 in all, the spread says little [default: 7, with
+    /// --quick 3]
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=10_000))]
     pub rounds: Option<u32>,
     /// How long one batch takes, in microseconds, 10 to 1000000
@@ -143,13 +153,19 @@ impl PathsArgs {
             paths: Vec::new(),
             subscribers: Vec::new(),
             publishers: Vec::new(),
+            processes: None,
             rounds: None,
             batch: 3_000,
             seed: 7,
         }
     }
 
-    /// What they mean.
+    /// In how many processes to measure.
+    pub fn processes(&self) -> usize {
+        self.processes.unwrap_or(if self.common.quick { 3 } else { 5 }) as usize
+    }
+
+    /// What the others mean.
     ///
     /// # Errors
     /// When none of the paths asked for is measured at any of the counts asked for.
@@ -160,7 +176,7 @@ impl PathsArgs {
             subscribers: counts(&self.subscribers, &SUBSCRIBERS),
             publishers: counts(&self.publishers, &[1, 2]),
             plan: Plan {
-                rounds: self.rounds.unwrap_or(if self.common.quick { 7 } else { 31 }) as usize,
+                rounds: self.rounds.unwrap_or(if self.common.quick { 3 } else { 7 }) as usize,
                 batch: Duration::from_micros(u64::from(self.batch)),
                 seed: self.seed,
             },
@@ -250,6 +266,7 @@ mod tests {
                 Some(Command::Registration(args)) => format!("{args:?}"),
                 Some(Command::Churn(args)) => format!("{args:?}"),
                 Some(Command::All(args)) => format!("{args:?}"),
+                Some(Command::Take(args)) => format!("{args:?}"),
             };
             assert_eq!(parsed, defaults);
         };

@@ -9,7 +9,7 @@
 //! | `path`, `ours`, `baseline` | the dispatch paths and their names |
 //! | `harness`, `crew`, `rounds` | the timed loop, the pinned threads, the interleaved rounds |
 //! | `stats` | medians, spreads, paired comparisons |
-//! | `survey`, `registration`, `churn` | the three experiments |
+//! | `survey`, `takes`, `registration`, `churn` | the three experiments |
 //! | `target` | what must be reached |
 //! | `verdict`, `report`, `table`, `progress` | what people see |
 //! | `output`, `machine` | what programs read, and where the numbers come from |
@@ -32,5 +32,6 @@ pub mod scenario;
 pub mod stats;
 pub mod survey;
 pub mod table;
+pub mod takes;
 pub mod target;
 pub mod verdict;

@@ -12,6 +12,7 @@ use signalpost_lab::{
     progress::Progress,
     registration, report, survey,
     table::Colour,
+    takes,
     target::{self, Target},
 };
 use std::{
@@ -28,7 +29,7 @@ const WRONG_USAGE: u8 = 2;
 /// What to run, with its settings checked.
 struct Experiments {
     common: CommonArgs,
-    survey: Option<survey::Settings>,
+    survey: Option<(survey::Settings, usize)>,
     registration: Option<registration::Settings>,
     churn: Option<churn::Settings>,
 }
@@ -37,15 +38,18 @@ impl Experiments {
     fn asked_for(cli: Cli) -> Result<Self, String> {
         let none = |common| Self { common, survey: None, registration: None, churn: None };
         let heap = heap::held_by_this_thread;
+        let survey = |args: &PathsArgs| Ok::<_, String>(Some((args.settings()?, args.processes())));
         Ok(match cli.command {
-            None => Self { survey: Some(cli.paths.settings()?), ..none(cli.paths.common) },
-            Some(Command::Paths(args)) => Self { survey: Some(args.settings()?), ..none(args.common) },
+            None => Self { survey: survey(&cli.paths)?, ..none(cli.paths.common) },
+            Some(Command::Paths(args) | Command::Take(args)) => {
+                Self { survey: survey(&args)?, ..none(args.common) }
+            }
             Some(Command::Registration(args)) => {
                 Self { registration: Some(args.settings(heap)), ..none(args.common) }
             }
             Some(Command::Churn(args)) => Self { churn: Some(args.settings()), ..none(args.common) },
             Some(Command::All(common)) => Self {
-                survey: Some(PathsArgs::defaults(&common).settings()?),
+                survey: survey(&PathsArgs::defaults(&common))?,
                 registration: Some(RegistrationArgs::defaults(&common).settings(heap)),
                 churn: Some(ChurnArgs::defaults(&common).settings()),
                 common,
@@ -55,7 +59,15 @@ impl Experiments {
 }
 
 fn main() -> ExitCode {
-    let (experiments, mut destination) = match prepare() {
+    let cli = Cli::parse();
+    if let Some(Command::Take(args)) = &cli.command {
+        return match args.settings().map(|settings| takes::perform(&settings)) {
+            Ok(Ok(())) => ExitCode::SUCCESS,
+            Ok(Err(error)) => refuse(&error.to_string()),
+            Err(message) => refuse(&message),
+        };
+    }
+    let (experiments, mut destination) = match prepare(cli) {
         Ok(prepared) => prepared,
         Err(message) => return refuse(&message),
     };
@@ -63,7 +75,10 @@ fn main() -> ExitCode {
         Some(destination) if destination.is_stdout() => Report::to(io::stderr()),
         _ => Report::to(io::stdout()),
     };
-    let document = measure(&experiments, &mut report);
+    let document = match measure(&experiments, &mut report) {
+        Ok(document) => document,
+        Err(message) => return refuse(&message),
+    };
     if let Some(destination) = &mut destination
         && let Err(error) = destination.write(&document)
     {
@@ -79,15 +94,15 @@ fn main() -> ExitCode {
 }
 
 /// Everything that can be refused before time is spent on measuring.
-fn prepare() -> Result<(Experiments, Option<Destination>), String> {
-    let experiments = Experiments::asked_for(Cli::parse())?;
+fn prepare(cli: Cli) -> Result<(Experiments, Option<Destination>), String> {
+    let experiments = Experiments::asked_for(cli)?;
     let json = experiments.common.json.as_deref();
     let destination = json.map(Destination::open).transpose().map_err(|error| error.to_string())?;
     Ok((experiments, destination))
 }
 
 /// Runs what was asked for and prints each report as soon as it is there.
-fn measure(experiments: &Experiments, report: &mut Report) -> Document {
+fn measure(experiments: &Experiments, report: &mut Report) -> Result<Document, String> {
     let progress = if experiments.common.quiet { Progress::silent() } else { Progress::automatic() };
     let colour = report.colour;
     let machine = Machine::this();
@@ -99,16 +114,18 @@ fn measure(experiments: &Experiments, report: &mut Report) -> Document {
         machine,
         rows: Vec::new(),
         rounds: None,
+        processes: None,
         registration: None,
         churn: None,
         targets: Vec::new(),
     };
-    if let Some(settings) = &experiments.survey {
-        let measured = settings.run(&progress);
-        report.print(&report::survey(&measured, settings.plan.rounds, colour));
+    if let Some((settings, processes)) = &experiments.survey {
+        let measured = takes::run(settings, *processes, &progress)?;
+        report.print(&report::survey(&measured, settings.plan.rounds, *processes, colour));
         targets.extend(target::of_survey(&measured));
         document.rows = measured.rows();
-        document.rounds = Some(settings.plan.rounds);
+        document.rounds = Some(settings.plan.rounds * processes);
+        document.processes = Some(*processes);
     }
     if let Some(settings) = &experiments.registration {
         let outcome = settings.run(&progress);
@@ -124,7 +141,7 @@ fn measure(experiments: &Experiments, report: &mut Report) -> Document {
     }
     report.print(&report::targets(&targets, colour));
     document.targets = targets;
-    document
+    Ok(document)
 }
 
 /// Where the report goes. A failure to print is kept until the numbers are written.

@@ -25,9 +25,12 @@ pub struct Document {
     pub machine: Machine,
     /// What `lab paths` measured; empty if it did not run.
     pub rows: Vec<survey::Row>,
-    /// Rounds of those rows.
+    /// Rounds behind each of those rows, in all processes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rounds: Option<usize>,
+    /// Processes that measured them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub processes: Option<usize>,
     /// What `lab registration` measured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub registration: Option<registration::Outcome>,

@@ -13,7 +13,7 @@ use crate::{
     scenario::{Crowd, Event, Mixed, MixedTick, Same, Tick},
 };
 use clap::ValueEnum;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// A way to get an event to its subscribers, shared by its publishers.
@@ -40,7 +40,7 @@ pub(crate) trait Publisher<E> {
 }
 
 /// A dispatch path by name, as on the command line and in reports.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, ValueEnum, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PathName {
     /// A `Vec<Arc<dyn Fn>>` walked with early exit, nothing shared: the floor

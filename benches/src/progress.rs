@@ -1,7 +1,7 @@
 //! How far a measurement is: a bar on a terminal, lines in a pipe, or nothing.
 //!
 //! Always on standard error, so that reports can be redirected. Drawn between rounds, never during
-//! one.
+//! one. A process that measures for another one (`takes.rs`) tells it on standard output.
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{self, IsTerminal, Write};
@@ -14,8 +14,12 @@ pub struct Progress(Shown);
 enum Shown {
     Bar(ProgressBar),
     Lines,
+    Told,
     Nothing,
 }
+
+/// What a measuring process says for a round that is done; any other word is what it measures now.
+pub const ROUND: &str = "round";
 
 impl Progress {
     /// A bar if standard error is a terminal outside CI, else a line for each step.
@@ -28,6 +32,11 @@ impl Progress {
             .expect("the template is well formed");
         bar.set_style(style);
         Self(Shown::Bar(bar))
+    }
+
+    /// For the process that started this one.
+    pub const fn told() -> Self {
+        Self(Shown::Told)
     }
 
     /// Nothing at all.
@@ -49,14 +58,17 @@ impl Progress {
             Shown::Bar(bar) => bar.set_message(what.to_owned()),
             // Whoever closed standard error does not want to hear of it.
             Shown::Lines => drop(writeln!(io::stderr(), "measuring: {what}")),
+            Shown::Told => drop(writeln!(io::stdout(), "{what}")),
             Shown::Nothing => {}
         }
     }
 
     /// One round is done.
     pub fn advance(&self) {
-        if let Shown::Bar(bar) = &self.0 {
-            bar.inc(1);
+        match &self.0 {
+            Shown::Bar(bar) => bar.inc(1),
+            Shown::Told => drop(writeln!(io::stdout(), "{ROUND}")),
+            Shown::Lines | Shown::Nothing => {}
         }
     }
 

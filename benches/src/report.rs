@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// A table for each count of publishers, and the verdict.
-pub fn survey(survey: &Survey, rounds: usize, colour: Colour) -> String {
+pub fn survey(survey: &Survey, rounds: usize, processes: usize, colour: Colour) -> String {
     let mut text = String::new();
     for publishers in survey.publishers() {
         let plural = if publishers == 1 { "" } else { "s at once" };
@@ -20,11 +20,15 @@ pub fn survey(survey: &Survey, rounds: usize, colour: Colour) -> String {
         text += &paths(survey, publishers).render(colour);
     }
     let rounds = counted(rounds, "round");
+    let processes = match processes {
+        1 => String::new(),
+        several => format!(" in each of {several} processes"),
+    };
     text += &format!(
-        "  Median of {rounds}, and how much that is over the raw loop (of the same \
-         types) in the same round.\n  * fastest dispatcher, = level with it: not slower in a \
-         quarter of the rounds. spread: lowest and\n  highest round beside the median, worst \
-         column. The raw loop is the floor: nothing can be registered with it.\n"
+        "  Median of {rounds}{processes}, and how much that is over the raw loop (of the same types) \
+         in the same round.\n  * fastest dispatcher, = level with it: not slower in a quarter of the \
+         rounds. spread: lowest and highest\n  round beside the median, worst column. The raw loop \
+         is the floor: nothing can be registered with it.\n"
     );
     if survey.publishers().iter().any(|&n| survey.paths(n).contains(&PathName::ArcSwapCache)) {
         text += "  arc-swap-cache keeps replaced lists, and their subscribers, alive while a \
@@ -139,7 +143,7 @@ mod tests {
             (place(PathName::RawLoop, 100_000), vec![250_000.0; 3]),
             (place(PathName::Signalpost, 100_000), vec![249_000.0; 3]),
         ]);
-        let text = survey(&measured, 3, Colour(false));
+        let text = survey(&measured, 3, 1, Colour(false));
         let line = |path: &str| {
             let line = text.lines().find(|line| line.trim_start().starts_with(path)).unwrap();
             line.split_whitespace().map(str::to_owned).collect::<Vec<_>>()

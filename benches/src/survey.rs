@@ -9,8 +9,9 @@ use crate::{
     progress::Progress,
     rounds::{self, Entry, Plan},
     stats::{self, Spread},
+    table::counted,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, thread};
 
 /// What to measure.
@@ -27,7 +28,7 @@ pub struct Settings {
 }
 
 /// One path at one count of subscribers and publishers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Place {
     /// The path.
     pub path: PathName,
@@ -59,17 +60,21 @@ impl Settings {
             .all(|place| !self.paths.contains(&place.path))
     }
 
-    /// Measures everything.
+    /// Steps that progress makes, one for each round of each count of subscribers.
+    pub const fn steps(&self) -> u64 {
+        (self.subscribers.len() * self.plan.rounds) as u64
+    }
+
+    /// Measures everything, in this process.
     pub fn run(&self, progress: &Progress) -> Survey {
         let publishers = self.publishers.iter().copied().max().unwrap_or(1);
-        progress.start((self.subscribers.len() * self.plan.rounds) as u64);
         let mut rounds = BTreeMap::new();
         for &subscribers in &self.subscribers {
             let places = self.places(subscribers);
             progress.step(&format!(
-                "{subscribers} subscribers, {} lanes, {} rounds",
-                places.len(),
-                self.plan.rounds
+                "{}, {}",
+                counted(subscribers, "subscriber"),
+                counted(places.len(), "lane")
             ));
             // One lane serves all its publisher counts.
             let lanes: BTreeMap<_, _> =
@@ -84,7 +89,6 @@ impl Settings {
             });
             rounds.extend(places.into_iter().zip(times));
         }
-        progress.finish();
         Survey { rounds }
     }
 }
@@ -115,9 +119,21 @@ pub struct Row {
 }
 
 impl Survey {
-    /// Of times measured elsewhere: for tests of what is made of them.
+    /// Of times measured elsewhere.
     pub fn of(rounds: impl IntoIterator<Item = (Place, Vec<f64>)>) -> Self {
         Self { rounds: rounds.into_iter().collect() }
+    }
+
+    /// Every place with its rounds.
+    pub fn into_rounds(self) -> impl Iterator<Item = (Place, Vec<f64>)> {
+        self.rounds.into_iter()
+    }
+
+    /// Adds the rounds of another survey of the same places.
+    pub fn extend(&mut self, other: Self) {
+        for (place, rounds) in other.rounds {
+            self.rounds.entry(place).or_default().extend(rounds);
+        }
     }
 
     /// The rounds at one place, in nanoseconds a publish.

@@ -9,7 +9,7 @@ use std::{
 };
 
 /// A survey that takes a moment.
-const TINY: [&str; 6] = ["--rounds", "1", "--batch", "10", "--subscribers", "0,16"];
+const TINY: [&str; 8] = ["--processes", "1", "--rounds", "1", "--batch", "10", "--subscribers", "0,16"];
 
 fn lab(args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_lab")).args(args).output().expect("the lab starts")
@@ -188,12 +188,27 @@ fn help_has_examples_and_every_command() {
 }
 
 #[test]
+fn several_processes_measure_the_same_and_their_rounds_are_put_together() {
+    let args = ["--processes", "3", "--rounds", "2", "--batch", "10", "--subscribers", "16"];
+    let output = lab(&[&args[..], &["--json", "-", "--paths", "signalpost"]].concat());
+    assert!(output.status.success(), "{output:?}");
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&document["processes"], &document["rounds"]), (&3.into(), &6.into()));
+    assert_eq!(document["rows"].as_array().unwrap().len(), 2 * 2);
+    let report = text(&output.stderr);
+    assert!(report.contains("measuring: process 3 of 3: 16 subscribers"), "{report}");
+    assert!(report.contains("2 rounds in each of 3 processes"), "{report}");
+}
+
+#[test]
 fn only_what_was_asked_for_is_measured() {
     let output = lab(&[
         "paths",
         "--quiet",
         "--json",
         "-",
+        "--processes",
+        "1",
         "--rounds",
         "1",
         "--batch",
