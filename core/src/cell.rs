@@ -31,6 +31,7 @@ use crate::sync::{AtomicPtr, AtomicUsize, Ordering, Plant, at, plain, planted};
 use crate::wait::{Deadline, Pause, WaitError};
 use crate::{barrier, fork};
 use Ordering::{Acquire, Relaxed, Release};
+use crossbeam_utils::CachePadded;
 use std::fmt;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -68,16 +69,21 @@ struct Versioned<T> {
 ///
 /// [`SnapshotCell`] is the same made lazily, movable, and `const` to build.
 pub struct SharedCell<T: Snapshot> {
-    /// The snapshot that pinned readers follow; its low bit says "empty: nothing to do, no pin".
-    current: AtomicPtr<Versioned<T>>,
-    id: u32,
-    fenced: bool,
+    /// What readers look at, apart from the counts that handles and writers change.
+    hot: CachePadded<Hot<T>>,
     owner: Owner<Versioned<T>>,
     retired: Retired<Arc<Versioned<T>>>,
     /// Writers that lost many races in a row; others give way for a bounded time.
     starving: AtomicUsize,
     me: Weak<Self>,
     context: T::Context,
+}
+
+struct Hot<T> {
+    /// The snapshot that pinned readers follow; low bits as [`tagged`] sets them.
+    current: AtomicPtr<Versioned<T>>,
+    id: u32,
+    fenced: bool,
 }
 
 /// Races that a writer loses before it asks the others to give way.
@@ -91,9 +97,11 @@ impl<T: Snapshot> SharedCell<T> {
         let fenced = barrier::decide();
         let first = Arc::new(Versioned { version: 0, removals: 0, value: T::default() });
         Arc::new_cyclic(|me| Self {
-            current: AtomicPtr::new(tagged(&first, fenced)),
-            id: draw_id(),
-            fenced,
+            hot: CachePadded::new(Hot {
+                current: AtomicPtr::new(tagged(&first, fenced)),
+                id: draw_id(),
+                fenced,
+            }),
             owner: Owner::new(first),
             retired: Retired::new(),
             starving: AtomicUsize::new(0),
@@ -124,10 +132,10 @@ impl<T: Snapshot> SharedCell<T> {
     #[inline]
     pub fn read_within<R>(&self, limit: u32, f: impl FnOnce(&T) -> R) -> Result<Option<R>, TooDeep> {
         // Only a hint, so relaxed: whoever happens after a change to non-empty sees it by coherence.
-        let hint = self.current.load(Relaxed).addr();
+        let hint = self.hot.current.load(Relaxed).addr();
         if hint & (EMPTY | FENCED) == 0 {
             // The common case, by itself: see `enter_first`.
-            if let Some(pin) = pin::enter_first(self.id, false) {
+            if let Some(pin) = pin::enter_first(self.hot.id, false) {
                 return Ok(self.follow(&pin).map(f));
             }
         } else if hint & EMPTY != 0 {
@@ -140,9 +148,9 @@ impl<T: Snapshot> SharedCell<T> {
     #[cold]
     #[inline(never)]
     fn read_otherwise<R>(&self, limit: u32, f: impl FnOnce(&T) -> R) -> Result<Option<R>, TooDeep> {
-        let pin = match pin::enter_first(self.id, self.fenced) {
+        let pin = match pin::enter_first(self.hot.id, self.hot.fenced) {
             Some(pin) => pin,
-            None => pin::enter_nested(self.id, self.fenced, limit)?,
+            None => pin::enter_nested(self.hot.id, self.hot.fenced, limit)?,
         };
         Ok(self.follow(&pin).map(f))
     }
@@ -152,7 +160,7 @@ impl<T: Snapshot> SharedCell<T> {
     #[cfg(not(signalpost_arc_swap_reads))]
     fn follow<'p>(&'p self, _: &'p Pin) -> Option<&'p T> {
         // Edge VALUE: shows what the snapshot holds. Edge PIN: comes after the word, by the light barrier.
-        let current = self.current.load(at(Plant::Value, Acquire));
+        let current = self.hot.current.load(at(Plant::Value, Acquire));
         if is_empty(current) {
             return None;
         }
@@ -172,7 +180,7 @@ impl<T: Snapshot> SharedCell<T> {
     /// Whether the newest snapshot is empty. One relaxed load.
     #[inline]
     pub fn is_empty(&self) -> bool {
-        is_empty(self.current.load(Relaxed))
+        is_empty(self.hot.current.load(Relaxed))
     }
 
     /// Replaces the snapshot by what `change` makes of it, and says whether it did.
@@ -222,14 +230,14 @@ impl<T: Snapshot> SharedCell<T> {
     }
 
     fn pin(&self) -> Pin {
-        let pin = pin::enter_first(self.id, self.fenced);
-        pin.or_else(|| pin::enter_nested(self.id, self.fenced, u32::MAX).ok())
+        let pin = pin::enter_first(self.hot.id, self.hot.fenced);
+        pin.or_else(|| pin::enter_nested(self.hot.id, self.hot.fenced, u32::MAX).ok())
             .expect("no thread nests as deep as that")
     }
 
     /// Moves `current` to this snapshot, unless it is there or further on (2). The caller is pinned.
     fn forward(&self, to: &Arc<Versioned<T>>) {
-        let mut current = self.current.load(at(Plant::Versions, Acquire));
+        let mut current = self.hot.current.load(at(Plant::Versions, Acquire));
         loop {
             // SAFETY: `current` points to a live snapshot (2, 4): this thread is pinned.
             let mut version = unsafe { (*untagged(current)).version };
@@ -240,9 +248,9 @@ impl<T: Snapshot> SharedCell<T> {
                 return;
             }
             // Edge VALUE, and edge VERSION on failure.
-            match self.current.compare_exchange(
+            match self.hot.current.compare_exchange(
                 current,
-                tagged(to, self.fenced),
+                tagged(to, self.hot.fenced),
                 at(Plant::Forward, Release),
                 at(Plant::Versions, Acquire),
             ) {
@@ -267,13 +275,13 @@ impl<T: Snapshot> SharedCell<T> {
         if self.retired.unscanned() < BATCH {
             return;
         }
-        if retire::collecting() || pin::inside(self.id) {
+        if retire::collecting() || pin::inside(self.hot.id) {
             return retire::defer(self.me.clone());
         }
-        self.retired.scan(self.id, self.fenced);
+        self.retired.scan(self.hot.id, self.hot.fenced);
         // Pinned, so that the newest snapshot, and with it those parts, outlives the drops.
         let _pin = self.pin();
-        let current = self.current.load(at(Plant::Versions, Acquire));
+        let current = self.hot.current.load(at(Plant::Versions, Acquire));
         // SAFETY: `current` points to a live snapshot (2, 4): this thread is pinned.
         let removals = unsafe { (*untagged(current)).removals };
         self.retired.drop_free(|old| old.removals == removals);
@@ -288,7 +296,7 @@ impl<T: Snapshot> SharedCell<T> {
         if self.retired.count() == 0 {
             return 0;
         }
-        if retire::collecting() || pin::inside(self.id) {
+        if retire::collecting() || pin::inside(self.hot.id) {
             retire::defer(self.me.clone());
             return 0;
         }
@@ -297,7 +305,7 @@ impl<T: Snapshot> SharedCell<T> {
     }
 
     fn collect_everything(&self) -> usize {
-        self.retired.scan(self.id, self.fenced);
+        self.retired.scan(self.hot.id, self.hot.fenced);
         self.retired.drop_free(|_| true)
     }
 
@@ -312,7 +320,7 @@ impl<T: Snapshot> SharedCell<T> {
     /// # Errors
     /// [`WaitError::WouldDeadlock`].
     pub fn may_wait(&self) -> Result<(), WaitError> {
-        if (retire::collecting() || pin::inside(self.id)) && !planted(Plant::InsideCheck) {
+        if (retire::collecting() || pin::inside(self.hot.id)) && !planted(Plant::InsideCheck) {
             return Err(WaitError::WouldDeadlock);
         }
         Ok(())
@@ -337,7 +345,7 @@ impl<T: Snapshot> SharedCell<T> {
         self.may_wait()?;
         fork::check();
         self.try_barrier()?;
-        let mut words = pin::scan(self.id);
+        let mut words = pin::scan(self.hot.id);
         let mut pause = Pause::new();
         loop {
             words.retain(|word| !word.left());
@@ -355,7 +363,7 @@ impl<T: Snapshot> SharedCell<T> {
     /// # Errors
     /// [`WaitError::BarrierLost`].
     pub fn try_barrier(&self) -> Result<(), WaitError> {
-        if barrier::heavy(self.fenced) { Ok(()) } else { Err(WaitError::BarrierLost) }
+        if barrier::heavy(self.hot.fenced) { Ok(()) } else { Err(WaitError::BarrierLost) }
     }
 }
 

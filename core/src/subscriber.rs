@@ -76,7 +76,9 @@ impl fmt::Display for SubscriberName {
 
 type Call<E, X> = unsafe fn(NonNull<Header<E, X>>, &E) -> Result<(), X>;
 
-/// What every block begins with, whatever its closure.
+/// What every block begins with, whatever its closure. The count comes first and the closure at least a cache line after
+/// it, so that writers, who count, take no line from publishers, who read captures.
+#[repr(C)]
 struct Header<E: ?Sized, X> {
     uses: AtomicUsize,
     call: Call<E, X>,
@@ -112,6 +114,13 @@ struct Block<F, E: ?Sized, X> {
     header: Header<E, X>,
     closure: UnsafeCell<ManuallyDrop<F>>,
 }
+
+const _: () = assert!(
+    std::mem::offset_of!(Block<u64, (), ()>, closure) - std::mem::offset_of!(Block<u64, (), ()>, header)
+        >= 64
+        || cfg!(signalpost_loom)
+        || cfg!(target_pointer_width = "32")
+);
 
 // SAFETY: the header holds atomics, fn pointers and `'static` names; the closure is `Send + Sync`, called through `&`
 // while there are uses, and dropped by the one thread that gives up the last (1, 3). No `E` or `X` is stored.

@@ -190,8 +190,8 @@ impl<E: ?Sized + 'static, X: 'static> Dispatcher<E, X> {
     /// The handle is made first: nothing that follows can lose it.
     fn insert(cell: &Arc<SharedCell<Roster<E, X>>>, new: New<E, X>, collect: bool) -> Subscription {
         let registry: Weak<dyn Registry> = Arc::<SharedCell<_>>::downgrade(cell);
-        let subscription = Subscription::new(registry, new.anchor.clone());
-        apply(cell, &[new.recorded()]);
+        let subscription = Subscription::new(registry, new.anchor);
+        apply(cell, &[new.subscribe]);
         if collect {
             cell.collect();
         } else {

@@ -50,10 +50,9 @@ impl<E: ?Sized + 'static, X: 'static> Edit<'_, E, X> {
         F: Fn(&E) -> R + Send + Sync + 'static,
         R: Outcome<X>,
     {
-        let new = New::closure(&self.cell, options, Location::caller(), f);
-        let subscription = Subscription::new(self.registry.clone(), new.anchor.clone());
-        self.record.push(new.recorded());
-        subscription
+        let New { subscribe, anchor } = New::closure(&self.cell, options, Location::caller(), f);
+        self.record.push(subscribe);
+        Subscription::new(self.registry.clone(), anchor)
     }
 
     /// Cancels a subscription.

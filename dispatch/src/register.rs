@@ -15,8 +15,7 @@ use std::sync::{Arc, Weak};
 
 /// A subscriber that is not yet in a list.
 pub(crate) struct New<E: ?Sized, X> {
-    pub(crate) entry: Entry<E, X>,
-    pub(crate) mark: Mark,
+    pub(crate) subscribe: Recorded<E, X>,
     pub(crate) anchor: Arc<dyn Anchor>,
 }
 
@@ -86,11 +85,7 @@ impl<E: ?Sized + 'static, X: 'static> New<E, X> {
             flags |= PAUSED;
         }
         let mark = Mark { id: entry.name().id.get(), priority: options.priority, flags };
-        Self { entry, mark, anchor }
-    }
-
-    pub(crate) fn recorded(self) -> Recorded<E, X> {
-        Recorded::Subscribe(self.entry, self.mark)
+        Self { subscribe: Recorded::Subscribe(entry, mark), anchor }
     }
 }
 

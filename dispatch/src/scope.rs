@@ -127,10 +127,10 @@ impl<'scope, E: ?Sized + 'static, X: 'static> Scope<'scope, '_, E, X> {
         let owned = Closure { closure, drop: drop_box::<F> };
         closures.lock().unwrap_or_else(PoisonError::into_inner).push(owned);
         let borrowed = Borrowed { closure: closure.cast_const(), call: call::<E, X, F, R> };
-        let new = New::closure(cell, options, Location::caller(), move |event: &E| borrowed.call(event));
-        let anchor = new.anchor.clone();
+        let New { subscribe, anchor } =
+            New::closure(cell, options, Location::caller(), move |event: &E| borrowed.call(event));
         targets.lock().unwrap_or_else(PoisonError::into_inner).push(Target::of(&*anchor));
-        apply(cell, &[new.recorded()]);
+        apply(cell, &[subscribe]);
         cell.trim();
         ScopedSubscription { held: self.held.clone(), anchor, scope: PhantomData }
     }

@@ -46,7 +46,7 @@ impl Subscription {
     ///
     /// Called again, or after the subscriber ended by itself, it does nothing, but the promise holds all the same.
     pub fn cancel(&self) -> bool {
-        self.write(Step::Cancel(self.target()), true)
+        self.write(Step::Cancel(self.target()))
     }
 
     /// Cancels, and waits until the subscriber is not running on any thread, will not run, and everything it captured has
@@ -74,7 +74,7 @@ impl Subscription {
     /// ```
     pub fn cancel_and_wait(&self, timeout: Duration) -> Result<(), WaitError> {
         let deadline = Deadline::after(timeout);
-        self.write(Step::Cancel(self.target()), false);
+        self.cancel();
         if collecting() {
             return Err(WaitError::WouldDeadlock);
         }
@@ -108,12 +108,12 @@ impl Subscription {
 
     /// Has publishes that start after the return skip the subscriber, and says whether this call did that.
     pub fn pause(&self) -> bool {
-        self.write(Step::Pause(self.target()), true)
+        self.write(Step::Pause(self.target()))
     }
 
     /// Undoes [`pause`](Self::pause), and says whether this call did that. The subscriber keeps its place.
     pub fn resume(&self) -> bool {
-        self.write(Step::Resume(self.target()), true)
+        self.write(Step::Resume(self.target()))
     }
 
     /// Whether the subscriber is in its dispatcher's list: not cancelled, not ended by itself. Wait-free but for the search.
@@ -130,12 +130,13 @@ impl Subscription {
         self.registry.upgrade()?.find(self.target())
     }
 
-    fn write(&self, step: Step, collect: bool) -> bool {
+    fn write(&self, step: Step) -> bool {
+        if self.anchor.is_gone() {
+            return false; // in no list any more: there is nothing to look for
+        }
         let Some(registry) = self.registry.upgrade() else { return false };
         let changed = registry.take_steps(&[step]);
-        if collect {
-            registry.collect();
-        }
+        registry.collect();
         changed
     }
 }
