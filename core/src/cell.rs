@@ -129,7 +129,7 @@ impl<T: Snapshot> SharedCell<T> {
     ///
     /// # Errors
     /// [`TooDeep`]; `f` was not called.
-    #[inline]
+    #[inline(always)]
     pub fn read_within<R>(&self, limit: u32, f: impl FnOnce(&T) -> R) -> Result<Option<R>, TooDeep> {
         // Only a hint, so relaxed: whoever happens after a change to non-empty sees it by coherence.
         let hint = self.hot.current.load(Relaxed).addr();
