@@ -1,10 +1,10 @@
 //! The same survey in several processes, one after another, their rounds put together.
 //!
 //! Owns the start of those processes and what they say. Where the system happens to lay code,
-//! stacks and heap decides how the processor's tables collide: in some processes a path takes up to
-//! half a nanosecond more for every call, in all rounds (seen for each of the paths). One process
-//! cannot tell that from the path; the middle of several can. Rounds are compared within one
-//! process all the same.
+//! stacks and heap decides what the processor's predictors confuse and learn: in some processes a
+//! path takes up to half a nanosecond more for every call, in most rounds (seen for the raw loop,
+//! arc-swap-cache and signalpost). One process cannot tell that from the path; the middle of
+//! several can. Rounds are compared within one process all the same.
 
 use crate::{
     progress::{Progress, ROUND},
