@@ -78,18 +78,19 @@ pub(crate) fn heavy(fenced: bool) -> bool {
     if planted(Plant::Heavy) {
         return true;
     }
+    #[cfg(signalpost_loom)]
+    if refused() {
+        // A call that fails orders nothing.
+        FAILED.fetch_add(1, Relaxed);
+        return planted(Plant::HeavyResult);
+    }
     fence(Ordering::SeqCst);
-    let done = if fenced { !refused() } else { membarrier::all_threads() };
+    let done = fenced || membarrier::all_threads();
     fence(Ordering::SeqCst);
     if !done {
         FAILED.fetch_add(1, Relaxed);
     }
-    done || planted(Plant::HeavyResult)
-}
-
-#[cfg(not(signalpost_loom))]
-const fn refused() -> bool {
-    false
+    done
 }
 
 /// In a model the kernel refuses from the call on that [`refuse_from`] was told.

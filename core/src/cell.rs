@@ -26,7 +26,7 @@
 
 use crate::owner::Owner;
 use crate::pin::{self, ANY, Pin, TooDeep};
-use crate::retire::{self, BATCH, Collect, Retired};
+use crate::retire::{self, BATCH, Collect, Replaced, Retired};
 use crate::sync::{AtomicPtr, AtomicUsize, Ordering, Plant, at, plain, planted};
 use crate::wait::{Deadline, Pause, WaitError};
 use crate::{barrier, fork};
@@ -36,33 +36,44 @@ use std::fmt;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-/// What a [`SnapshotCell`] holds: an immutable value that says whether there is anything in it to read.
+/// What a [`SnapshotCell`](crate::SnapshotCell) holds: an immutable value that says whether there is anything in it to read.
 pub trait Snapshot: Default + Send + Sync + 'static {
     /// What belongs to the cell as a whole rather than to one snapshot; `()` if nothing does.
     type Context: Default + Send + Sync + 'static;
 
+    /// What snapshots refer to and the cell owns, so that copying a snapshot counts nothing; `()` if there is nothing.
+    type Part: Send + 'static;
+
     /// Whether a read would find nothing to do. Asked once, when the snapshot is installed.
     fn is_empty(&self) -> bool;
+
+    /// Everything that this snapshot refers to, now owned by the result. Asked once, when it is the cell's last.
+    fn parts(&self, _: &Ending) -> Vec<Self::Part> {
+        Vec::new()
+    }
 }
 
-/// What a change makes of a snapshot.
+/// Shows that a cell is at its end. Only the cell can make one.
 #[derive(Debug)]
-pub enum Change<T> {
-    /// Nothing: the snapshot is as wanted already.
-    Keep,
-    /// A new snapshot that still has every part of the old one. Its writer need not run destructors.
-    Add(T),
-    /// A new snapshot that lacks, or may lack, a part of the old one.
-    Remove(T),
-}
+pub struct Ending(());
 
 #[derive(Debug)]
 struct Versioned<T> {
     version: u64,
-    /// How many of the changes up to this version took something out. Where two versions have the same number, every part
-    /// of the earlier one stands in the later one.
-    removals: u64,
+    #[cfg(signalpost_loom)]
+    watched: crate::sync::Watched,
     value: T,
+}
+
+impl<T> Versioned<T> {
+    fn new(version: u64, value: T) -> Arc<Self> {
+        Arc::new(Self {
+            version,
+            #[cfg(signalpost_loom)]
+            watched: Default::default(),
+            value,
+        })
+    }
 }
 
 /// A shared snapshot, always behind an `Arc`, so that handles and the collector can hold it weakly.
@@ -72,7 +83,7 @@ pub struct SharedCell<T: Snapshot> {
     /// What readers look at, apart from the counts that handles and writers change.
     hot: CachePadded<Hot<T>>,
     owner: Owner<Versioned<T>>,
-    retired: Retired<Arc<Versioned<T>>>,
+    retired: Retired<Arc<Versioned<T>>, T::Part>,
     /// Writers that lost many races in a row; others give way for a bounded time.
     starving: AtomicUsize,
     me: Weak<Self>,
@@ -95,7 +106,7 @@ impl<T: Snapshot> SharedCell<T> {
     /// Makes a cell with the default snapshot. The first one of a process settles the barrier: up to 20 ms.
     pub fn new() -> Arc<Self> {
         let fenced = barrier::decide();
-        let first = Arc::new(Versioned { version: 0, removals: 0, value: T::default() });
+        let first = Versioned::new(0, T::default());
         Arc::new_cyclic(|me| Self {
             hot: CachePadded::new(Hot {
                 current: AtomicPtr::new(tagged(&first, fenced)),
@@ -183,13 +194,22 @@ impl<T: Snapshot> SharedCell<T> {
         is_empty(self.hot.current.load(Relaxed))
     }
 
-    /// Replaces the snapshot by what `change` makes of it, and says whether it did.
+    /// Replaces the snapshot by what `change` makes of it, and says whether it did; `None` keeps it.
     ///
     /// When this returns, every read that starts later sees the result. `change` is called again where another writer was
-    /// faster, so it has no effects but its result; it may clone and drop parts of snapshots. Lock-free: after
-    /// 16 lost races others stand back for up to 50 ms. Allocates. Runs no destructor of anything that a snapshot
-    /// held: the replaced one is retired, to be dropped by [`trim`](Self::trim) or [`collect`](Self::collect).
-    pub fn update(&self, mut change: impl FnMut(&T) -> Change<T>) -> bool {
+    /// faster, so it has no effects but its result. Lock-free: after 16 lost races others stand back for up to 50 ms.
+    /// Allocates. Drops nothing: the replaced snapshot is retired, for [`collect`](Self::collect) to drop.
+    pub fn update(&self, mut change: impl FnMut(&T) -> Option<T>) -> bool {
+        self.update_with(|old| Some((change(old)?, ())), |(), _| Vec::new())
+    }
+
+    /// As [`update`](Self::update). Once the change is made, `parts` is given what `change` noted and what was replaced, and
+    /// says what the cell no longer owns: it is dropped with that.
+    pub(crate) fn update_with<N>(
+        &self,
+        mut change: impl FnMut(&T) -> Option<(T, N)>,
+        parts: impl FnOnce(N, &T) -> Vec<T::Part>,
+    ) -> bool {
         fork::check();
         self.stand_back();
         let mut asked = None;
@@ -197,36 +217,35 @@ impl<T: Snapshot> SharedCell<T> {
             if lost == PATIENCE && asked.is_none() {
                 asked = Some(Asking::new(&self.starving));
             }
-            if let Some(changed) = self.try_update(&mut change) {
-                return changed;
+            match self.try_update(&mut change) {
+                Attempt::Lost => {}
+                Attempt::Kept => return false,
+                Attempt::Replaced(snapshot, note) => {
+                    let mut parts = parts(note, &snapshot.value);
+                    parts.reverse(); // dropped from the end
+                    self.retired.push(Replaced { _snapshot: snapshot, parts });
+                    return true;
+                }
             }
         }
         unreachable!("the loop ends by returning");
     }
 
-    /// One attempt: `None` if another writer was faster.
-    fn try_update(&self, change: &mut impl FnMut(&T) -> Change<T>) -> Option<bool> {
+    fn try_update<N>(&self, change: &mut impl FnMut(&T) -> Option<(T, N)>) -> Attempt<T, N> {
         // A writer is pinned while it looks at snapshots that others may replace and retire meanwhile (4).
-        let pin = (!planted(Plant::WriterPin)).then(|| self.pin());
+        let _pin = (!planted(Plant::WriterPin)).then(|| self.pin());
         let seen = self.owner.load();
-        let (value, removals) = match change(&seen.value) {
-            Change::Keep => {
-                // The writer before us may not have moved `current` yet: what we saw must be seen by later reads.
-                if !planted(Plant::HelpForward) {
-                    self.forward(&seen);
-                }
-                return Some(false);
+        let Some((value, note)) = change(&seen.value) else {
+            // The writer before us may not have moved `current` yet: what we saw must be seen by later reads.
+            if !planted(Plant::HelpForward) {
+                self.forward(&seen);
             }
-            Change::Add(value) => (value, seen.removals),
-            Change::Remove(value) => (value, seen.removals + 1),
+            return Attempt::Kept;
         };
-        let next = Arc::new(Versioned { version: seen.version + 1, removals, value });
-        let replaced = self.owner.replace(&seen, next.clone())?;
+        let next = Versioned::new(seen.version + 1, value);
+        let Some(replaced) = self.owner.replace(&seen, next.clone()) else { return Attempt::Lost };
         self.forward(&next);
-        drop(seen);
-        drop(pin);
-        self.retired.push(replaced);
-        Some(true)
+        Attempt::Replaced(replaced, note)
     }
 
     fn pin(&self) -> Pin {
@@ -241,6 +260,9 @@ impl<T: Snapshot> SharedCell<T> {
         loop {
             // SAFETY: `current` points to a live snapshot (2, 4): this thread is pinned.
             let mut version = unsafe { (*untagged(current)).version };
+            #[cfg(signalpost_loom)]
+            // SAFETY: as above.
+            unsafe { &*untagged(current) }.watched.look();
             if planted(Plant::EmptyTag) && is_empty(current) {
                 version = 0; // as if empty were a null, which has no version
             }
@@ -268,9 +290,9 @@ impl<T: Snapshot> SharedCell<T> {
         }
     }
 
-    /// Drops retired snapshots once 64 are unscanned, but only those whose every part stands in the newest: runs no
-    /// destructor of anything that a snapshot held. What an adding writer calls. Lock-free. Inside a read of this cell it
-    /// leaves that to [`collect`](Self::collect) at this thread's outermost leave.
+    /// Drops retired snapshots once 64 are unscanned, but only those that nothing left the cell with: runs no destructor
+    /// of a part. What an adding writer calls. Lock-free. Inside a read of this cell it leaves that to
+    /// [`collect`](Self::collect) at this thread's outermost leave.
     pub fn trim(&self) {
         if self.retired.unscanned() < BATCH {
             return;
@@ -279,12 +301,7 @@ impl<T: Snapshot> SharedCell<T> {
             return retire::defer(self.me.clone());
         }
         self.retired.scan(self.hot.id, self.hot.fenced);
-        // Pinned, so that the newest snapshot, and with it those parts, outlives the drops.
-        let _pin = self.pin();
-        let current = self.hot.current.load(at(Plant::Versions, Acquire));
-        // SAFETY: `current` points to a live snapshot (2, 4): this thread is pinned.
-        let removals = unsafe { (*untagged(current)).removals };
-        self.retired.drop_free(|old| old.removals == removals);
+        self.retired.drop_free(false);
     }
 
     /// Drops the retired snapshots that no reader can reach, and says how many.
@@ -306,7 +323,7 @@ impl<T: Snapshot> SharedCell<T> {
 
     fn collect_everything(&self) -> usize {
         self.retired.scan(self.hot.id, self.hot.fenced);
-        self.retired.drop_free(|_| true)
+        self.retired.drop_free(true)
     }
 
     /// How many replaced snapshots wait for readers or for a collector. One relaxed load.
@@ -377,10 +394,21 @@ impl<T: Snapshot> Drop for SharedCell<T> {
     /// No reader and no writer is left, since both borrow the cell. Destructors run here, as the collector's.
     fn drop(&mut self) {
         retire::as_collector(|| {
-            let newest = std::mem::replace(&mut self.owner, Owner::new(Arc::default()));
-            retire::without_unwinding(|| drop(newest));
+            let newest = Arc::clone(&self.owner.load());
+            let mut parts = newest.value.parts(&Ending(()));
+            parts.reverse();
+            self.retired.push(Replaced { _snapshot: newest, parts });
             drop(std::mem::replace(&mut self.retired, Retired::new()));
         });
+    }
+}
+
+impl<T: Snapshot> SharedCell<T> {
+    /// What a movable cell does at its end: handles may still be writing, so it is a write.
+    pub(crate) fn end(&self) {
+        let empty = |old: &T| (!old.is_empty()).then(|| (T::default(), ()));
+        self.update_with(empty, |(), last| last.parts(&Ending(())));
+        self.collect();
     }
 }
 
@@ -393,10 +421,14 @@ impl<T: Snapshot> fmt::Debug for SharedCell<T> {
     }
 }
 
-impl<T: Default> Default for Versioned<T> {
-    fn default() -> Self {
-        Self { version: 0, removals: 0, value: T::default() }
-    }
+/// What became of one try to replace a snapshot.
+enum Attempt<T, N> {
+    /// Another writer was faster.
+    Lost,
+    /// Nothing was to change.
+    Kept,
+    /// This one was replaced, with this note of the change.
+    Replaced(Arc<Versioned<T>>, N),
 }
 
 /// Asks other writers to give way, until dropped.

@@ -2,7 +2,7 @@
 //!
 //! Owns the pointer to the [`SharedCell`] and its edge. Not here: what the cell does (`cell.rs`).
 
-use crate::cell::{Change, SharedCell, Snapshot};
+use crate::cell::{SharedCell, Snapshot};
 use crate::pin::TooDeep;
 use crate::sync::{AtomicPtr, Ordering, Plant, at};
 use crate::wait::WaitError;
@@ -25,18 +25,19 @@ use std::time::Duration;
 ///
 /// # Examples
 /// ```
-/// use signalpost::core::{Change, Snapshot, SnapshotCell};
+/// use signalpost::core::{Snapshot, SnapshotCell};
 ///
 /// #[derive(Default)]
 /// struct Limits { per_second: Option<u32> }
 /// impl Snapshot for Limits {
 ///     type Context = ();
+///     type Part = ();
 ///     fn is_empty(&self) -> bool { self.per_second.is_none() }
 /// }
 ///
 /// static LIMITS: SnapshotCell<Limits> = SnapshotCell::new();
 /// assert_eq!(LIMITS.read(|limits| limits.per_second), None); // nothing there: not called
-/// LIMITS.update(|_| Change::Add(Limits { per_second: Some(100) }));
+/// LIMITS.update(|_| Some(Limits { per_second: Some(100) }));
 /// assert_eq!(LIMITS.read(|limits| limits.per_second), Some(Some(100)));
 /// ```
 pub struct SnapshotCell<T: Snapshot> {
@@ -119,7 +120,7 @@ impl<T: Snapshot> SnapshotCell<T> {
     }
 
     /// Replaces the value, and collects. See [`SharedCell::update`] and [`SharedCell::collect`].
-    pub fn update(&self, change: impl FnMut(&T) -> Change<T>) -> bool {
+    pub fn update(&self, change: impl FnMut(&T) -> Option<T>) -> bool {
         let shared = self.shared();
         let changed = shared.update(change);
         shared.collect();
@@ -160,9 +161,7 @@ impl<T: Snapshot> Drop for SnapshotCell<T> {
             return;
         }
         // SAFETY: the count from `shared`, given up here once.
-        let shared = unsafe { Arc::from_raw(shared) };
-        shared.update(|old| if old.is_empty() { Change::Keep } else { Change::Remove(T::default()) });
-        shared.collect();
+        unsafe { Arc::from_raw(shared) }.end();
     }
 }
 

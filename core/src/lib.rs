@@ -12,6 +12,7 @@
 //! | `cell`, `lazy`, `owner` | the snapshot: read, update, synchronize |
 //! | `retire`, `stack` | replaced snapshots, kept until no pin can reach them |
 //! | `list` | the immutable ordered list; every change builds a new one |
+//! | `subscribers` | who is in a snapshot, who owns them, and how a record of changes makes the next |
 //! | `subscriber`, `lent` | closures as subscribers; events that borrow |
 
 #[cfg(all(signalpost_loom, not(feature = "loom")))]
@@ -34,6 +35,7 @@ mod retire;
 mod stack;
 mod stats;
 mod subscriber;
+mod subscribers;
 #[doc(hidden)] // for dispatch and the models: not part of what semver covers
 pub mod sync;
 mod wait;
@@ -41,7 +43,7 @@ mod wait;
 pub use barrier::Barrier;
 #[cfg(signalpost_loom)]
 pub use barrier::refuse_from;
-pub use cell::{Change, SharedCell, Snapshot};
+pub use cell::{Ending, SharedCell, Snapshot};
 pub use lazy::SnapshotCell;
 pub use lent::{Lent, Shape};
 pub use list::{List, Mark, Position};
@@ -50,7 +52,8 @@ pub use pin::TooDeep;
 pub use pin::end_thread_early;
 pub use retire::collecting;
 pub use stats::{Stats, stats};
-pub use subscriber::{Anchor, Entry, Life, SubscriberId, SubscriberName};
+pub use subscriber::{Anchor, Life, SubscriberId, SubscriberName};
+pub use subscribers::{About, Callee, Member, Newcomer, Recorded, Step, Subscribers, Target};
 pub use wait::{Deadline, Pause, WaitError};
 
 /// Makes this thread's first pin now, so that its first publish allocates nothing.

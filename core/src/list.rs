@@ -28,17 +28,19 @@ const GROUP: usize = 64;
 /// Neighbours that together hold no more than this become one; also when many leaves become one.
 const SMALL: usize = 32;
 
-const _: () = assert!(LEAF.is_multiple_of(u64::BITS as usize) && size_of::<Mark>() == 16);
+const _: () = assert!(LEAF.is_multiple_of(u64::BITS as usize) && size_of::<Mark<()>>() == 16);
 
 /// What the list knows of an entry: the cold words beside the hot ones that a walk reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mark {
+pub struct Mark<O = ()> {
     /// Names the entry. No two in one list are equal, and later ones are larger.
     pub id: u64,
     /// Higher comes first.
     pub priority: i32,
     /// For the list's owner; the list carries it along and never looks at it.
     pub flags: u32,
+    /// What else is kept beside an entry, off the path of a walk.
+    pub kept: O,
 }
 
 /// Where an entry lies in one list; of no meaning in another, nor after a change to this one.
@@ -64,7 +66,7 @@ pub struct Position {
 /// # Examples
 /// ```
 /// use signalpost_core::{List, Mark};
-/// let mark = |id, priority| Mark { id, priority, flags: 0 };
+/// let mark = |id, priority| Mark { id, priority, flags: 0, kept: () };
 /// let mut list = List::new();
 /// list.insert("audit", mark(1, 0));
 /// let before = list.clone();
@@ -72,30 +74,30 @@ pub struct Position {
 /// assert!(list.iter().map(|(entry, _)| *entry).eq(["guard", "audit"]));
 /// assert_eq!(before.len(), 1);
 /// ```
-pub struct List<T> {
-    root: Root<T>,
+pub struct List<T, O = ()> {
+    root: Root<T, O>,
 }
 
 #[derive(Clone)]
-enum Root<T> {
-    One(Leaf<T>),
-    Many(Tree<T>),
+enum Root<T, O> {
+    One(Leaf<T, O>),
+    Many(Tree<T, O>),
 }
 
 #[derive(Clone)]
-struct Tree<T> {
-    groups: Vec<Arc<Group<T>>>,
+struct Tree<T, O> {
+    groups: Vec<Arc<Group<T, O>>>,
     len: usize,
 }
 
-type Group<T> = Vec<Arc<Leaf<T>>>;
+type Group<T, O> = Vec<Arc<Leaf<T, O>>>;
 
-struct Leaf<T> {
+struct Leaf<T, O> {
     entries: Vec<T>,
-    marks: Vec<Mark>,
+    marks: Vec<Mark<O>>,
 }
 
-impl<T> List<T> {
+impl<T, O> List<T, O> {
     /// A list of nothing; allocates nothing.
     pub const fn new() -> Self {
         Self { root: Root::One(Leaf::new()) }
@@ -118,7 +120,7 @@ impl<T> List<T> {
     ///
     /// The fast path of a walk, as cheap as one over a slice; [`runs`](Self::runs) covers the rest.
     #[inline]
-    pub fn single_run(&self) -> Option<(&[T], &[Mark])> {
+    pub fn single_run(&self) -> Option<(&[T], &[Mark<O>])> {
         match &self.root {
             Root::One(leaf) => Some(leaf.run()),
             Root::Many(_) => None,
@@ -127,12 +129,12 @@ impl<T> List<T> {
 
     /// All entries in order, as runs of neighbours in memory: at most 256 in each, none empty.
     #[inline]
-    pub fn runs(&self) -> impl Iterator<Item = (&[T], &[Mark])> {
+    pub fn runs(&self) -> impl Iterator<Item = (&[T], &[Mark<O>])> {
         self.leaves().map(Leaf::run)
     }
 
     /// All entries in order, one by one.
-    pub fn iter(&self) -> impl Iterator<Item = (&T, &Mark)> {
+    pub fn iter(&self) -> impl Iterator<Item = (&T, &Mark<O>)> {
         self.runs().flat_map(|(entries, marks)| entries.iter().zip(marks))
     }
 
@@ -145,7 +147,7 @@ impl<T> List<T> {
     }
 
     /// The entry at `at`, and its mark.
-    pub fn get(&self, at: Position) -> (&T, &Mark) {
+    pub fn get(&self, at: Position) -> (&T, &Mark<O>) {
         let leaf = self.leaf(at);
         (&leaf.entries[at.index], &leaf.marks[at.index])
     }
@@ -156,7 +158,7 @@ impl<T> List<T> {
     }
 
     #[inline]
-    fn leaves(&self) -> Leaves<'_, T> {
+    fn leaves(&self) -> Leaves<'_, T, O> {
         let (one, groups) = match &self.root {
             Root::One(leaf) => (Some(leaf), [].iter()),
             Root::Many(tree) => (None, tree.groups.iter()),
@@ -164,7 +166,7 @@ impl<T> List<T> {
         Leaves { one: one.filter(|leaf| leaf.len() > 0), group: [].iter(), groups }
     }
 
-    fn leaf(&self, at: Position) -> &Leaf<T> {
+    fn leaf(&self, at: Position) -> &Leaf<T, O> {
         match &self.root {
             Root::One(leaf) => leaf,
             Root::Many(tree) => &tree.groups[at.group][at.leaf],
@@ -179,7 +181,7 @@ impl<T> List<T> {
     }
 
     fn scan(&self, id: u64) -> Option<Position> {
-        let in_leaf = |leaf: &Leaf<T>| leaf.marks.iter().position(|mark| mark.id == id);
+        let in_leaf = |leaf: &Leaf<T, O>| leaf.marks.iter().position(|mark| mark.id == id);
         match &self.root {
             Root::One(leaf) => in_leaf(leaf).map(Position::in_one),
             Root::Many(tree) => tree.groups.iter().enumerate().find_map(|(group, leaves)| {
@@ -192,7 +194,7 @@ impl<T> List<T> {
     }
 
     /// The mark at `at`, if a change left anything there.
-    fn mark(&self, at: Position) -> Option<&Mark> {
+    fn mark(&self, at: Position) -> Option<&Mark<O>> {
         let leaf = match &self.root {
             Root::One(leaf) => leaf,
             Root::Many(tree) => tree.groups.get(at.group)?.get(at.leaf)?,
@@ -202,7 +204,7 @@ impl<T> List<T> {
 
     /// The place right after the last mark that is `before`, in that mark's own leaf, so that a
     /// leaf fills up before the next one gets anything; the very front, when none is.
-    fn place_after(&self, before: impl Fn(&Mark) -> bool) -> Position {
+    fn place_after(&self, before: impl Fn(&Mark<O>) -> bool) -> Position {
         let groups = match &self.root {
             Root::One(leaf) => return Position::in_one(leaf.marks.partition_point(before)),
             Root::Many(tree) => &tree.groups,
@@ -229,12 +231,12 @@ impl<T> List<T> {
     }
 }
 
-impl<T: Clone> List<T> {
+impl<T: Clone, O: Clone> List<T, O> {
     /// Adds `entry` after all of its priority.
     ///
     /// Costs one run's copy where that is shared. Entries that come in order fill their runs: at
     /// the end of the list or of a priority, a full run is left alone and a new one begun.
-    pub fn insert(&mut self, entry: T, mark: Mark) {
+    pub fn insert(&mut self, entry: T, mark: Mark<O>) {
         let end = self.end();
         let last = self.leaf(end).marks.last();
         let at = if last.is_none_or(|last| last.priority >= mark.priority) {
@@ -248,7 +250,7 @@ impl<T: Clone> List<T> {
     /// Takes the entry at `at` out of this list; clones made before keep theirs.
     ///
     /// Costs one run's copy where that is shared, and another where small neighbours become one.
-    pub fn remove(&mut self, at: Position) -> (T, Mark) {
+    pub fn remove(&mut self, at: Position) -> (T, Mark<O>) {
         let removed = match &mut self.root {
             Root::One(leaf) => leaf.remove(at.index),
             Root::Many(tree) => tree.remove(at),
@@ -261,7 +263,7 @@ impl<T: Clone> List<T> {
     ///
     /// # Panics
     /// When `change` gives it another priority: see [`set_priority`](Self::set_priority).
-    pub fn replace(&mut self, at: Position, change: impl FnOnce(&mut T, &mut Mark)) {
+    pub fn replace(&mut self, at: Position, change: impl FnOnce(&mut T, &mut Mark<O>)) {
         let leaf = match &mut self.root {
             Root::One(leaf) => leaf,
             Root::Many(tree) => Arc::make_mut(&mut Arc::make_mut(&mut tree.groups[at.group])[at.leaf]),
@@ -299,7 +301,7 @@ impl<T: Clone> List<T> {
     /// `keep` is asked once for each, in order, before anything is changed. Runs that lose nothing
     /// stay shared, unless they become one with a small neighbour; of the others only what is kept
     /// is copied.
-    pub fn retain(&mut self, mut keep: impl FnMut(&T, &Mark) -> bool) -> usize {
+    pub fn retain(&mut self, mut keep: impl FnMut(&T, &Mark<O>) -> bool) -> usize {
         let kept: Vec<Set> = self.leaves().map(|leaf| leaf.select(&mut keep)).collect();
         let len = kept.iter().map(Set::len).sum();
         let dropped = self.len() - len;
@@ -317,22 +319,22 @@ impl<T: Clone> List<T> {
         if from == other {
             return;
         }
-        let neighbour = *self.get(other).1;
+        let &Mark { id, priority, .. } = self.get(other).1;
         let (entry, mut mark) = self.remove(from);
-        mark.priority = neighbour.priority;
+        mark.priority = priority;
         // The removal mostly shifts the rest of one leaf and no more; where leaves merged, search.
         let mut to = other;
         let one_leaf = (from.group, from.leaf) == (other.group, other.leaf);
         to.index -= usize::from(one_leaf && from.index < other.index);
-        if self.mark(to).is_none_or(|there| there.id != neighbour.id) {
-            let found = self.find(neighbour.id, neighbour.priority);
+        if self.mark(to).is_none_or(|there| there.id != id) {
+            let found = self.find(id, priority);
             to = found.expect("only the other one was removed");
         }
         to.index += offset;
         self.insert_at(to, entry, mark);
     }
 
-    fn insert_at(&mut self, at: Position, entry: T, mark: Mark) {
+    fn insert_at(&mut self, at: Position, entry: T, mark: Mark<O>) {
         match &mut self.root {
             Root::One(leaf) if leaf.len() < LEAF => leaf.insert(at.index, entry, mark),
             Root::One(leaf) => {
@@ -362,8 +364,8 @@ impl<T: Clone> List<T> {
     }
 }
 
-impl<T: Clone> Tree<T> {
-    fn insert(&mut self, at: Position, entry: T, mark: Mark) {
+impl<T: Clone, O: Clone> Tree<T, O> {
+    fn insert(&mut self, at: Position, entry: T, mark: Mark<O>) {
         self.len += 1;
         let group = Arc::make_mut(&mut self.groups[at.group]);
         if group[at.leaf].len() < LEAF {
@@ -394,7 +396,7 @@ impl<T: Clone> Tree<T> {
         }
     }
 
-    fn remove(&mut self, at: Position) -> (T, Mark) {
+    fn remove(&mut self, at: Position) -> (T, Mark<O>) {
         self.len -= 1;
         let group = Arc::make_mut(&mut self.groups[at.group]);
         let removed = Arc::make_mut(&mut group[at.leaf]).remove(at.index);
@@ -431,7 +433,7 @@ impl<T: Clone> Tree<T> {
     }
 }
 
-impl<T> Leaf<T> {
+impl<T, O> Leaf<T, O> {
     const fn new() -> Self {
         Self { entries: Vec::new(), marks: Vec::new() }
     }
@@ -450,11 +452,11 @@ impl<T> Leaf<T> {
     }
 
     #[inline]
-    fn run(&self) -> (&[T], &[Mark]) {
+    fn run(&self) -> (&[T], &[Mark<O>]) {
         (&self.entries, &self.marks)
     }
 
-    fn insert(&mut self, index: usize, entry: T, mark: Mark) {
+    fn insert(&mut self, index: usize, entry: T, mark: Mark<O>) {
         let more = Self::room_after(self.len()) - self.len();
         self.entries.reserve_exact(more);
         self.marks.reserve_exact(more);
@@ -462,7 +464,7 @@ impl<T> Leaf<T> {
         self.marks.insert(index, mark);
     }
 
-    fn remove(&mut self, index: usize) -> (T, Mark) {
+    fn remove(&mut self, index: usize) -> (T, Mark<O>) {
         (self.entries.remove(index), self.marks.remove(index))
     }
 
@@ -471,7 +473,7 @@ impl<T> Leaf<T> {
     }
 
     /// The set of those that `keep` wants.
-    fn select(&self, mut keep: impl FnMut(&T, &Mark) -> bool) -> Set {
+    fn select(&self, mut keep: impl FnMut(&T, &Mark<O>) -> bool) -> Set {
         let mut set = Set([0; LEAF / 64]);
         for (index, (entry, mark)) in self.entries.iter().zip(&self.marks).enumerate() {
             set.0[index / 64] |= u64::from(keep(entry, mark)) << (index % 64);
@@ -488,13 +490,13 @@ impl<T> Leaf<T> {
     }
 }
 
-impl<T: Clone> Leaf<T> {
+impl<T: Clone, O: Clone> Leaf<T, O> {
     /// A copy of what is in `set`, and of nothing else.
     fn copy_of(&self, set: &Set) -> Self {
         let mut copy = Self::with_room(set.len());
         for index in (0..self.len()).filter(|index| set.has(*index)) {
             copy.entries.push(self.entries[index].clone());
-            copy.marks.push(self.marks[index]);
+            copy.marks.push(self.marks[index].clone());
         }
         copy
     }
@@ -521,7 +523,7 @@ trait Chunk: Clone {
     fn absorb(&mut self, next: Arc<Self>);
 }
 
-impl<T: Clone> Chunk for Leaf<T> {
+impl<T: Clone, O: Clone> Chunk for Leaf<T, O> {
     fn size(&self) -> usize {
         self.len()
     }
@@ -533,7 +535,7 @@ impl<T: Clone> Chunk for Leaf<T> {
     }
 }
 
-impl<T: Clone> Chunk for Group<T> {
+impl<T: Clone, O: Clone> Chunk for Group<T, O> {
     fn size(&self) -> usize {
         self.len()
     }
@@ -575,14 +577,14 @@ fn join<C: Chunk>(chunks: &mut Vec<Arc<C>>, left: usize) {
 }
 
 /// Plain steps: chained and flattened adapters cost a short walk 2 ns.
-struct Leaves<'a, T> {
-    one: Option<&'a Leaf<T>>,
-    group: std::slice::Iter<'a, Arc<Leaf<T>>>,
-    groups: std::slice::Iter<'a, Arc<Group<T>>>,
+struct Leaves<'a, T, O> {
+    one: Option<&'a Leaf<T, O>>,
+    group: std::slice::Iter<'a, Arc<Leaf<T, O>>>,
+    groups: std::slice::Iter<'a, Arc<Group<T, O>>>,
 }
 
-impl<'a, T> Iterator for Leaves<'a, T> {
-    type Item = &'a Leaf<T>;
+impl<'a, T, O> Iterator for Leaves<'a, T, O> {
+    type Item = &'a Leaf<T, O>;
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
@@ -605,7 +607,7 @@ impl Position {
 }
 
 /// With room for one more: what is copied is mostly about to be changed.
-impl<T: Clone> Clone for Leaf<T> {
+impl<T: Clone, O: Clone> Clone for Leaf<T, O> {
     fn clone(&self) -> Self {
         let mut copy = Self::with_room(Self::room_after(self.len()));
         copy.entries.extend_from_slice(&self.entries);
@@ -615,20 +617,20 @@ impl<T: Clone> Clone for Leaf<T> {
 }
 
 /// Up to 256 entries are copied; past that, one pointer for every 16,384 of them.
-impl<T: Clone> Clone for List<T> {
+impl<T: Clone, O: Clone> Clone for List<T, O> {
     fn clone(&self) -> Self {
         Self { root: self.root.clone() }
     }
 }
 
-impl<T> Default for List<T> {
+impl<T, O> Default for List<T, O> {
     fn default() -> Self {
         Self::new()
     }
 }
 
 /// Shows the marks; entries need not be printable.
-impl<T> fmt::Debug for List<T> {
+impl<T, O: fmt::Debug> fmt::Debug for List<T, O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.iter().map(|(_, mark)| mark)).finish()
     }

@@ -290,6 +290,8 @@ fn take(head: &AtomicPtr<CachePadded<Slot>>) -> &'static Slot {
         }
     }
     let fresh = Box::into_raw(Box::new(CachePadded::new(Slot::new(me))));
+    #[cfg(signalpost_loom)]
+    local::made(fresh);
     // SAFETY: just made, and never freed (1).
     let slot = unsafe { &*fresh };
     let mut first = head.load(Relaxed);
@@ -394,34 +396,47 @@ mod local {
     use super::*;
     use std::sync::Arc;
 
-    struct Registry(AtomicPtr<CachePadded<Slot>>);
+    struct Registry {
+        head: AtomicPtr<CachePadded<Slot>>,
+        /// The same slots, for the end: walking the list then would be one more thing that loom explores.
+        made: std::sync::Mutex<Vec<Made>>,
+    }
 
-    impl Drop for Registry {
+    struct Made(*mut CachePadded<Slot>);
+
+    // SAFETY: an owned box.
+    unsafe impl Send for Made {}
+
+    impl Drop for Made {
         fn drop(&mut self) {
-            let mut next = self.0.load(Relaxed);
-            while !next.is_null() {
-                // SAFETY: from `take`, and this execution's threads have ended.
-                let slot = unsafe { Box::from_raw(next) };
-                next = slot.next.load(Relaxed);
-            }
+            // SAFETY: from `take`, and this execution's threads have ended.
+            drop(unsafe { Box::from_raw(self.0) });
         }
     }
 
     loom::lazy_static! {
-        static ref REGISTRY: Arc<Registry> = Arc::new(Registry(AtomicPtr::new(std::ptr::null_mut())));
+        static ref REGISTRY: Arc<Registry> = Arc::new(Registry {
+            head: AtomicPtr::new(std::ptr::null_mut()),
+            made: std::sync::Mutex::default(),
+        });
     }
 
     loom::thread_local! {
         static SLOT: Cell<Option<&'static Slot>> = Cell::new(None);
-        static END: End = End(REGISTRY.clone());
+        static END: End = End { slot: Cell::new(None), registry: REGISTRY.clone() };
     }
 
-    /// Gives the slot back when the thread ends, and keeps the list alive until then.
-    struct End(#[allow(dead_code, reason = "held, not read")] Arc<Registry>);
+    /// Gives the slot back when the thread ends, and keeps the list alive until then. loom takes all thread-locals away
+    /// before it drops the first, so `SLOT` cannot be read here.
+    struct End {
+        slot: Cell<Option<&'static Slot>>,
+        #[allow(dead_code, reason = "held, not read")]
+        registry: Arc<Registry>,
+    }
 
     impl Drop for End {
         fn drop(&mut self) {
-            if let Some(slot) = slot() {
+            if let Some(slot) = self.slot.get() {
                 give_back_at_end(slot);
             }
         }
@@ -432,13 +447,20 @@ mod local {
     }
 
     pub(super) fn with_head<R>(f: impl FnOnce(&AtomicPtr<CachePadded<Slot>>) -> R) -> R {
-        f(&REGISTRY.0)
+        f(&REGISTRY.head)
+    }
+
+    /// Notes a new slot, which lives until the execution ends.
+    pub(super) fn made(slot: *mut CachePadded<Slot>) {
+        REGISTRY.made.lock().expect("not poisoned").push(Made(slot));
     }
 
     pub(super) fn claim() -> &'static Slot {
-        let slot = take(&REGISTRY.0);
+        let slot = take(&REGISTRY.head);
         let _ = SLOT.try_with(|own| own.set(Some(slot)));
-        let _ = END.try_with(|_| ());
+        if END.try_with(|end| end.slot.set(Some(slot))).is_err() {
+            slot.state.store(ENDING, Relaxed);
+        }
         slot
     }
 
@@ -447,6 +469,7 @@ mod local {
             return give_back(slot);
         }
         let _ = SLOT.try_with(|own| own.set(None));
+        let _ = END.try_with(|end| end.slot.set(None));
         slot.state.store(0, Relaxed);
         give_back(slot);
     }

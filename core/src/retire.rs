@@ -23,31 +23,40 @@ use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Weak;
 
-/// How many unscanned snapshots make an adding writer scan.
-pub(crate) const BATCH: usize = 64;
+/// How many unscanned snapshots make an adding writer scan; few enough for a model under loom.
+pub(crate) const BATCH: usize = if cfg!(signalpost_loom) { 2 } else { 64 };
+
+/// A snapshot that left `current`, and what left the cell with it.
+#[derive(Debug)]
+pub(crate) struct Replaced<S, P> {
+    /// Held until it may be dropped; whole then, whatever became of the parts.
+    pub(crate) _snapshot: S,
+    /// Dropped one by one, last first, and before the snapshot.
+    pub(crate) parts: Vec<P>,
+}
 
 /// Snapshots that one scan covered, with the words that may still reach them.
 #[derive(Debug)]
-struct Batch<V> {
+struct Batch<S, P> {
     words: Vec<Seen>,
-    items: Vec<V>,
+    items: Vec<Replaced<S, P>>,
 }
 
 /// The retired snapshots of one cell.
 #[derive(Debug)]
-pub(crate) struct Retired<V> {
+pub(crate) struct Retired<S, P> {
     /// Not yet covered by a scan.
-    fresh: Stack<V>,
+    fresh: Stack<Replaced<S, P>>,
     /// Covered, with words that had not changed when last looked at.
-    waiting: Stack<Batch<V>>,
+    waiting: Stack<Batch<S, P>>,
     /// Out of everyone's reach; taken off one by one, so that a destructor that hangs holds up no other.
-    free: Stack<V>,
+    free: Stack<Replaced<S, P>>,
     /// In any of the three, or on its way between them.
     count: AtomicUsize,
     unscanned: AtomicUsize,
 }
 
-impl<V> Retired<V> {
+impl<S, P> Retired<S, P> {
     pub(crate) fn new() -> Self {
         Self {
             fresh: Stack::new(),
@@ -69,7 +78,7 @@ impl<V> Retired<V> {
     }
 
     /// Keeps a replaced snapshot. Lock-free; allocates; drops nothing.
-    pub(crate) fn push(&self, item: V) {
+    pub(crate) fn push(&self, item: Replaced<S, P>) {
         self.count.fetch_add(1, Relaxed);
         self.unscanned.fetch_add(1, Relaxed);
         self.fresh.push(item);
@@ -99,7 +108,7 @@ impl<V> Retired<V> {
 
     /// Frees the batches whose words have all changed, and joins those that wait for the same words.
     fn sort_waiting(&self) {
-        let mut kept: Vec<Batch<V>> = Vec::new();
+        let mut kept: Vec<Batch<S, P>> = Vec::new();
         for mut batch in self.waiting.take_all() {
             batch.words.retain(|word| !word.left());
             if batch.words.is_empty() {
@@ -113,18 +122,21 @@ impl<V> Retired<V> {
         kept.into_iter().for_each(|batch| self.waiting.push(batch));
     }
 
-    /// Drops what `scan` found, as far as `may_drop` lets it, and says how much that was.
+    /// Drops what `scan` found, and says how much that was; with `parts` off, only what has no parts.
     /// Lock-free but for the destructors.
-    pub(crate) fn drop_free(&self, may_drop: impl Fn(&V) -> bool) -> usize {
+    pub(crate) fn drop_free(&self, parts: bool) -> usize {
         let mut dropped = 0;
         let mut kept = Vec::new();
-        while let Some(item) = self.free.pop() {
-            if may_drop(&item) {
+        while let Some(mut item) = self.free.pop() {
+            if !parts && !item.parts.is_empty() {
+                kept.push(item);
+            } else if let Some(part) = item.parts.pop() {
+                self.free.push(item); // for others, should this one hang
+                without_unwinding(|| drop(part));
+            } else {
                 without_unwinding(|| drop(item));
                 self.count.fetch_sub(1, Relaxed);
                 dropped += 1;
-            } else {
-                kept.push(item);
             }
         }
         kept.into_iter().for_each(|item| self.free.push(item));
@@ -132,13 +144,13 @@ impl<V> Retired<V> {
     }
 }
 
-impl<V> Drop for Retired<V> {
+impl<S, P> Drop for Retired<S, P> {
     /// The cell is gone, so no reader is left.
     fn drop(&mut self) {
-        let free = self.free.take_all();
         let fresh = self.fresh.take_all();
         let waiting = self.waiting.take_all().flat_map(|batch| batch.items);
-        free.chain(fresh).chain(waiting).for_each(|item| without_unwinding(|| drop(item)));
+        fresh.chain(waiting).for_each(|item| self.free.push(item));
+        self.drop_free(true);
     }
 }
 

@@ -1,26 +1,28 @@
-//! Closures as subscribers: one counted block each, and flat entries that point to it.
+//! Closures as subscribers: one block each, and flat entries that point to it.
 //!
-//! Owns a subscriber's memory: the closure with what it captured, its id, name and place, and the latch that says that
-//! the captures are gone. Not here: the order of entries (`list.rs`), when they run (dispatch).
+//! Owns a subscriber's memory: the closure with what it captured, and the latch that says that the captures are gone.
+//! Not here: the order of subscribers and who owns them (`subscribers.rs`), when they run (dispatch).
 //!
-//! An [`Entry`] is `{ block, call }`: the call pointer beside the data pointer, so a walk follows one pointer less than
-//! through `Arc<dyn Fn>`. Entries are copied with every list, so nothing that can change lives in them.
+//! A block is 8 bytes and the closure, no more, so that a long walk reads as few cache lines as one over bare closures;
+//! name, place and the rest lie in the list, off the path. An [`Entry`] is `{ block, call }`: the call pointer beside the
+//! data pointer, so a walk follows one pointer less than through `Arc<dyn Fn>`. Entries are plain words: a list is copied by
+//! copying bytes, and no publisher's cache line is touched.
 //!
 //! # Invariants
-//! 1. `uses` is the number of entries that point to the block. While it is not 0 the captures are whole.
-//! 2. It never rises from 0: an entry is made of another entry.
-//! 3. Who brings it to 0 drops the captures, once, and then gives back the count that the entries had of the block.
-//! 4. `call` was made for the very closure type in the block, and for the event type of the entry: an entry is
-//!    invariant in it.
+//! 1. The captures are whole until the one [`Subscriber`] that owns them is dropped. (Who has it, and why no entry is called
+//!    after that: `subscribers.rs`.)
+//! 2. The block's memory has two parties: the owner and the handle ([`Anchor`]). The second to leave frees it.
+//! 3. `call` and `kind` were made for the very closure type in the block, and for the event type of the entry: it is
+//!    invariant in both.
 //!
 //! # Orderings
-//! | edge  | one side                | other side                  | model that fails without it |
-//! |-------|-------------------------|-----------------------------|-----------------------------|
-//! | USE   | give up a use: Release  | the last one: Acquire fence | `captures_are_dropped_once_after_every_call` |
-//! | LATCH | captures gone: Release  | waiter: Acquire             | `cancel_and_wait_returns_when_the_captures_are_gone` |
+//! | edge  | one side                       | other side                       | model that fails without it |
+//! |-------|--------------------------------|----------------------------------|-----------------------------|
+//! | LATCH | captures gone: Release         | waiter: Acquire                  | `cancel_and_wait_returns_when_the_captures_are_gone` |
+//! | FREE  | first to leave: Release        | second: Acquire                  | (as `Arc`'s; the memory itself is not modelled) |
 
 use crate::retire::without_unwinding;
-use crate::sync::{AtomicBool, AtomicUsize, Ordering, Plant, UnsafeCell, at, fence, plain};
+use crate::sync::{AtomicU32, Ordering, Plant, UnsafeCell, at, fence, plain};
 use Ordering::{Acquire, Relaxed, Release};
 use std::fmt;
 use std::marker::PhantomData;
@@ -28,7 +30,6 @@ use std::mem::ManuallyDrop;
 use std::num::NonZeroU64;
 use std::panic::Location;
 use std::ptr::NonNull;
-use std::sync::Arc;
 
 /// Which subscriber: never reused in a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,7 +45,12 @@ impl SubscriberId {
         static NEXT: plain::AtomicU64 = plain::AtomicU64::new(1);
         let id = NEXT.fetch_add(1, Relaxed);
         // At a thousand million a second the counter lasts 584 years.
-        Self(NonZeroU64::new(id).unwrap_or(NonZeroU64::MAX))
+        Self::of(id)
+    }
+
+    /// The id of this number.
+    pub(crate) fn of(number: u64) -> Self {
+        Self(NonZeroU64::new(number).unwrap_or(NonZeroU64::MAX))
     }
 }
 
@@ -74,232 +80,270 @@ impl fmt::Display for SubscriberName {
     }
 }
 
-type Call<E, X> = unsafe fn(NonNull<Header<E, X>>, &E) -> Result<(), X>;
+/// In a [`Life`]: the subscriber ended by itself.
+const OVER: u32 = 1;
+/// In a [`Life`]: the captures are gone, and the owner has left.
+const GONE: u32 = 2;
+/// In a [`Life`]: the handle has left.
+const LEFT: u32 = 4;
 
-/// What every block begins with, whatever its closure. The count comes first and the closure at least a cache line after
-/// it, so that writers, who count, take no line from publishers, who read captures.
-#[repr(C)]
-struct Header<E: ?Sized, X> {
-    uses: AtomicUsize,
-    call: Call<E, X>,
-    /// Drops the captures, sets the latch, gives back the entries' count.
-    release: unsafe fn(NonNull<Header<E, X>>),
-    name: SubscriberName,
-    priority: i32,
-    gone: AtomicBool,
-    life: Life,
-}
-
-/// Whether a subscriber that can end by itself (once, weak) has done so. It stays in the list until the next write.
+/// What is left of a subscriber's life: whether it has ended by itself (once, weak), and who still needs the block.
 #[derive(Debug)]
 #[repr(transparent)]
-pub struct Life(AtomicBool);
+pub struct Life(AtomicU32);
 
 impl Life {
     /// Ends it. True for the one caller that did.
     pub fn end(&self) -> bool {
         // Relaxed: the flag alone is shared; what the subscriber touches is ordered by other means or not at all.
-        !self.0.swap(true, Relaxed)
+        self.0.fetch_or(OVER, Relaxed) & OVER == 0
     }
 
-    /// Whether it has ended.
+    /// Whether it has ended. The subscriber stays in the list until the next write.
     pub fn is_over(&self) -> bool {
-        self.0.load(Relaxed)
+        self.0.load(Relaxed) & OVER != 0
     }
 }
 
-/// A subscriber. `repr(C)`: a pointer to the block is a pointer to its header.
+/// A subscriber's memory. `repr(C)`: a pointer to the block is a pointer to its life.
 #[repr(C)]
-struct Block<F, E: ?Sized, X> {
-    header: Header<E, X>,
+struct Block<F> {
+    life: Life,
     closure: UnsafeCell<ManuallyDrop<F>>,
 }
 
-const _: () = assert!(
-    std::mem::offset_of!(Block<u64, (), ()>, closure) - std::mem::offset_of!(Block<u64, (), ()>, header)
-        >= 64
-        || cfg!(signalpost_loom)
-        || cfg!(target_pointer_width = "32")
-);
+type Call<E, X> = unsafe fn(NonNull<Life>, &E) -> Result<(), X>;
 
-// SAFETY: the header holds atomics, fn pointers and `'static` names; the closure is `Send + Sync`, called through `&`
-// while there are uses, and dropped by the one thread that gives up the last (1, 3). No `E` or `X` is stored.
-unsafe impl<F: Send + Sync, E: ?Sized, X> Send for Block<F, E, X> {}
-// SAFETY: as above.
-unsafe impl<F: Send + Sync, E: ?Sized, X> Sync for Block<F, E, X> {}
-
-/// A subscriber in a list: 16 bytes, walked in rows. A clone is a relaxed increment.
-pub struct Entry<E: ?Sized, X> {
-    block: NonNull<Header<E, X>>,
+/// What depends on the closure's type.
+struct Kind<E: ?Sized, X> {
     call: Call<E, X>,
-    /// Invariant in both (4): an entry for `&'static str` events must not be given shorter ones.
+    /// Drops the captures, then leaves the block.
+    release: unsafe fn(NonNull<Life>),
+    /// Frees the block's memory.
+    free: unsafe fn(NonNull<Life>),
+}
+
+impl<E: ?Sized, X> Kind<E, X> {
+    const fn of<F: Fn(&Life, &E) -> Result<(), X>>() -> Self {
+        Self { call: call::<F, E, X>, release: release::<F>, free: free::<F> }
+    }
+}
+
+/// A type that has nothing but its [`Kind`], to give that a place that lasts.
+struct Of<F, E: ?Sized, X>(PhantomData<(F, *mut X, *mut E)>);
+
+impl<F: Fn(&Life, &E) -> Result<(), X> + 'static, E: ?Sized + 'static, X: 'static> Of<F, E, X> {
+    const KIND: &'static Kind<E, X> = &Kind::of::<F>();
+}
+
+/// A subscriber in a list: 16 bytes, walked in rows. Plain words; may be called while its owner lives.
+pub(crate) struct Entry<E: ?Sized, X> {
+    block: NonNull<Life>,
+    call: Call<E, X>,
+    /// Invariant in both (3): an entry for `&'static str` events must not be given shorter ones.
     types: PhantomData<(*mut X, *mut E)>,
 }
 
-// SAFETY: an entry is a counted pointer to a block, which is `Send + Sync` whatever `E` and `X` are.
+/// What a list keeps of a subscriber beside its entry.
+pub(crate) struct Kept<E: ?Sized + 'static, X: 'static> {
+    pub(crate) name: Option<&'static str>,
+    pub(crate) location: &'static Location<'static>,
+    kind: &'static Kind<E, X>,
+}
+
+// SAFETY: a pointer to a block whose closure is `Send + Sync` (`Subscriber::new`) and whose life is an atomic; no `E` or `X`
+// is stored, only functions of them.
 unsafe impl<E: ?Sized, X> Send for Entry<E, X> {}
 // SAFETY: as above.
 unsafe impl<E: ?Sized, X> Sync for Entry<E, X> {}
 
-/// A handle's side of a subscriber: who it is, and whether its captures are gone. Keeps the block's memory, not
-/// the captures.
-pub trait Anchor: Send + Sync {
-    /// Who it is.
-    fn name(&self) -> SubscriberName;
-    /// The priority that it was registered with.
-    fn priority(&self) -> i32;
-    /// Whether the closure has been dropped, with everything it captured, so that it can neither run nor be running.
-    fn is_gone(&self) -> bool;
-}
-
-impl<F: Send + Sync, E: ?Sized, X> Anchor for Block<F, E, X> {
-    fn name(&self) -> SubscriberName {
-        self.header.name
-    }
-
-    fn priority(&self) -> i32 {
-        self.header.priority
-    }
-
-    fn is_gone(&self) -> bool {
-        // Edge LATCH: what the destructors did is seen by whoever waited for them.
-        self.header.gone.load(at(Plant::LatchSeen, Acquire))
+impl<E: ?Sized, X> Clone for Entry<E, X> {
+    fn clone(&self) -> Self {
+        *self
     }
 }
+impl<E: ?Sized, X> Copy for Entry<E, X> {}
 
-impl<E: ?Sized + 'static, X: 'static> Entry<E, X> {
-    /// Boxes a closure, which is also given its own [`Life`]. One allocation.
-    pub fn new<F>(
-        closure: F,
-        priority: i32,
-        name: Option<&'static str>,
-        location: &'static Location<'static>,
-    ) -> (Self, Arc<dyn Anchor>)
-    where
-        F: Fn(&Life, &E) -> Result<(), X> + Send + Sync + 'static,
-    {
-        let block = Arc::new(Block {
-            header: Header {
-                uses: AtomicUsize::new(1),
-                call: call::<F, E, X>,
-                release: release::<F, E, X>,
-                name: SubscriberName { id: SubscriberId::draw(), name, location },
-                priority,
-                gone: AtomicBool::new(false),
-                life: Life(AtomicBool::new(false)),
-            },
-            closure: UnsafeCell::new(ManuallyDrop::new(closure)),
-        });
-        let anchor: Arc<dyn Anchor> = block.clone();
-        // The entries' count of the block, given back in `release`.
-        let block = Arc::into_raw(block).cast_mut().cast::<Header<E, X>>();
-        // SAFETY: from an `Arc`, so not null.
-        let block = unsafe { NonNull::new_unchecked(block) };
-        (Self { block, call: call::<F, E, X>, types: PhantomData }, anchor)
+impl<E: ?Sized, X> Clone for Kept<E, X> {
+    fn clone(&self) -> Self {
+        *self
     }
 }
+impl<E: ?Sized, X> Copy for Kept<E, X> {}
 
 impl<E: ?Sized, X> Entry<E, X> {
-    fn header(&self) -> &Header<E, X> {
-        // SAFETY: live: this entry is a use of the block (1, 3).
-        unsafe { self.block.as_ref() }
-    }
-
-    /// Runs the subscriber; does nothing for a [paused](Self::paused) entry.
+    /// Runs the subscriber; does nothing for a paused entry.
+    ///
+    /// # Safety
+    /// The subscriber's owner lives.
     #[inline(always)]
-    pub fn call(&self, event: &E) -> Result<(), X> {
-        // SAFETY: the captures are whole while this use is held (1), and `call` is made for them and for `E` (4).
+    pub(crate) unsafe fn call(&self, event: &E) -> Result<(), X> {
+        // SAFETY: by the caller's promise (1); `call` is made for the closure and for `E` (3).
         unsafe { (self.call)(self.block, event) }
     }
 
-    /// Who it is.
-    pub fn name(&self) -> SubscriberName {
-        self.header().name
+    /// # Safety
+    /// The subscriber's owner lives.
+    pub(crate) unsafe fn life(&self) -> &Life {
+        // SAFETY: by the caller's promise, the block is there (2).
+        unsafe { self.block.as_ref() }
     }
 
-    /// Whether it has ended by itself, and waits to be swept.
-    pub fn is_over(&self) -> bool {
-        self.header().life.is_over()
-    }
-
-    /// Makes the entry one that does nothing: a walk need not look at a flag.
-    pub fn pause(&mut self) {
+    /// Makes the entry one that does nothing, so that a walk need not look at a flag.
+    pub(crate) fn pause(&mut self) {
         self.call = skip::<E, X>;
     }
 
     /// Undoes [`pause`](Self::pause).
-    pub fn resume(&mut self) {
-        self.call = self.header().call;
+    pub(crate) fn resume(&mut self, kept: &Kept<E, X>) {
+        self.call = kept.kind.call;
     }
 }
 
-impl<E: ?Sized, X> Clone for Entry<E, X> {
-    fn clone(&self) -> Self {
-        // Relaxed: the new use is made of one that is held, so the count cannot be 0 meanwhile (2).
-        let before = self.header().uses.fetch_add(1, Relaxed);
-        if before > usize::MAX / 2 {
-            std::process::abort(); // as std's Arc: leaked clones must not wrap the count
-        }
-        Self { block: self.block, call: self.call, types: PhantomData }
-    }
+/// The owner of a subscriber: dropping it drops the captures.
+pub struct Subscriber<E: ?Sized + 'static, X: 'static> {
+    pub(crate) entry: Entry<E, X>,
+    pub(crate) kept: Kept<E, X>,
 }
 
-impl<E: ?Sized, X> Drop for Entry<E, X> {
-    fn drop(&mut self) {
-        // Edge USE: this thread's calls come before the drop of the captures.
-        if self.header().uses.fetch_sub(1, at(Plant::UseDrop, Release)) == 1 {
-            if !crate::sync::planted(Plant::UseLast) {
-                fence(Acquire);
-            }
-            let release = self.header().release;
-            // SAFETY: `release` was made for this block's type; the last use is given up once (3).
-            unsafe { release(self.block) };
-        }
-    }
-}
-
-impl<E: ?Sized, X> fmt::Debug for Entry<E, X> {
+impl<E: ?Sized, X> fmt::Debug for Subscriber<E, X> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Entry").field(&self.name()).finish()
+        f.debug_struct("Subscriber").field("name", &self.kept.name).finish_non_exhaustive()
+    }
+}
+
+impl<E: ?Sized, X> Drop for Subscriber<E, X> {
+    fn drop(&mut self) {
+        // SAFETY: the one owner (1), and `kind` is the block's (3).
+        unsafe { (self.kept.kind.release)(self.entry.block) }
+    }
+}
+
+impl<E: ?Sized, X> Subscriber<E, X> {
+    /// Boxes a closure, which is also given its own [`Life`]. One allocation.
+    pub(crate) fn new<F>(
+        closure: F,
+        priority: i32,
+        name: Option<&'static str>,
+        location: &'static Location<'static>,
+    ) -> (Self, Anchor)
+    where
+        F: Fn(&Life, &E) -> Result<(), X> + Send + Sync + 'static,
+    {
+        let block =
+            Block { life: Life(AtomicU32::new(0)), closure: UnsafeCell::new(ManuallyDrop::new(closure)) };
+        let block = NonNull::from(Box::leak(Box::new(block))).cast::<Life>();
+        let kind = Of::<F, E, X>::KIND;
+        let entry = Entry { block, call: kind.call, types: PhantomData };
+        let anchor = Anchor { block, free: kind.free, id: SubscriberId::draw(), priority };
+        (Self { entry, kept: Kept { name, location, kind } }, anchor)
+    }
+}
+
+/// A handle's side of a subscriber: which it is, and whether its captures are gone. Keeps the block's memory, not
+/// the captures.
+pub struct Anchor {
+    block: NonNull<Life>,
+    free: unsafe fn(NonNull<Life>),
+    id: SubscriberId,
+    priority: i32,
+}
+
+// SAFETY: touches the block's life, an atomic, and frees memory that nobody else needs.
+unsafe impl Send for Anchor {}
+// SAFETY: as above.
+unsafe impl Sync for Anchor {}
+
+impl Anchor {
+    /// Which subscriber it is.
+    pub fn id(&self) -> SubscriberId {
+        self.id
+    }
+
+    /// The priority that it was registered with.
+    pub fn priority(&self) -> i32 {
+        self.priority
+    }
+
+    /// Whether the closure has been dropped, with everything it captured, so that it can neither run nor be running.
+    pub fn is_gone(&self) -> bool {
+        // SAFETY: the block is there until this handle leaves (2).
+        let life = unsafe { self.block.as_ref() };
+        // Edge LATCH: what the destructors did is seen by whoever waited for them.
+        life.0.load(at(Plant::LatchSeen, Acquire)) & GONE != 0
+    }
+}
+
+impl fmt::Debug for Anchor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Anchor").field("id", &self.id).field("gone", &self.is_gone()).finish()
+    }
+}
+
+impl Drop for Anchor {
+    fn drop(&mut self) {
+        // SAFETY: `free` was made for the block's type, and this party leaves once.
+        unsafe { leave(self.block, LEFT, GONE, self.free) }
+    }
+}
+
+/// Leaves a block; the second to do so frees it.
+///
+/// # Safety
+/// The caller is the party `me`, leaves once, and `free` is the block's.
+unsafe fn leave(block: NonNull<Life>, me: u32, other: u32, free: unsafe fn(NonNull<Life>)) {
+    // SAFETY: the block is there until both have left (2).
+    let life = unsafe { block.as_ref() };
+    // Edge LATCH for the owner, edge FREE for both.
+    if life.0.fetch_or(me, at(Plant::LatchSet, Release)) & other != 0 {
+        fence(Acquire);
+        // SAFETY: both have left, and this is the second.
+        unsafe { free(block) };
     }
 }
 
 /// # Safety
-/// `block` is a `Block<F, E, X>` with a use held by the caller.
-unsafe fn call<F, E: ?Sized, X>(block: NonNull<Header<E, X>>, event: &E) -> Result<(), X>
+/// `block` is a `Block<F>` whose owner lives.
+unsafe fn call<F, E: ?Sized, X>(block: NonNull<Life>, event: &E) -> Result<(), X>
 where
     F: Fn(&Life, &E) -> Result<(), X>,
 {
-    // SAFETY: by the caller's promise; the header is the block's first field.
-    let block = unsafe { block.cast::<Block<F, E, X>>().as_ref() };
+    // SAFETY: by the caller's promise; the life is the block's first field.
+    let block = unsafe { block.cast::<Block<F>>().as_ref() };
     block.closure.with(|closure| {
-        // SAFETY: whole while a use is held (1), and only shared.
+        // SAFETY: whole while its owner lives (1), and only shared.
         let closure = unsafe { &*closure };
-        closure(&block.header.life, event)
+        closure(&block.life, event)
     })
 }
 
 /// # Safety
 /// None: touches nothing. `unsafe` to have [`Call`]'s type.
-unsafe fn skip<E: ?Sized, X>(_: NonNull<Header<E, X>>, _: &E) -> Result<(), X> {
+unsafe fn skip<E: ?Sized, X>(_: NonNull<Life>, _: &E) -> Result<(), X> {
     Ok(())
 }
 
 /// # Safety
-/// `block` is a `Block<F, E, X>` made by `Entry::new`; its last use was given up, and this is called once.
-unsafe fn release<F, E: ?Sized, X>(block: NonNull<Header<E, X>>) {
-    let block = block.as_ptr().cast::<Block<F, E, X>>().cast_const();
-    // SAFETY: the count that `Entry::new` gave the entries.
-    let block = unsafe { Arc::from_raw(block) };
-    // A destructor that panics keeps neither its neighbours in the chunk from being dropped nor the latch from being set.
+/// `block` is a `Block<F>`; the caller is its owner and calls this once.
+unsafe fn release<F>(block: NonNull<Life>) {
+    // A destructor that panics keeps neither its neighbours from being dropped nor the latch from being set.
     without_unwinding(|| {
+        // SAFETY: the block is there until the owner has left (2), which is below.
+        let block = unsafe { block.cast::<Block<F>>().as_ref() };
         block.closure.with_mut(|closure| {
-            // SAFETY: no use is left, so nobody calls it and this access is alone (1).
+            // SAFETY: the owner says that nobody calls it any more, so this access is alone (1).
             let closure = unsafe { &mut *closure };
-            // SAFETY: the one drop (3).
+            // SAFETY: the one drop (1).
             unsafe { ManuallyDrop::drop(closure) }
         });
     });
-    // Edge LATCH.
-    block.header.gone.store(true, at(Plant::LatchSet, Release));
+    // SAFETY: the owner's one leave, and the block's own type.
+    unsafe { leave(block, GONE, LEFT, free::<F>) }
+}
+
+/// # Safety
+/// `block` is a `Block<F>` that both parties have left.
+unsafe fn free<F>(block: NonNull<Life>) {
+    // SAFETY: from `Box::leak` in `Subscriber::new`; the closure in it is a `ManuallyDrop`.
+    drop(unsafe { Box::from_raw(block.cast::<Block<F>>().as_ptr()) });
 }

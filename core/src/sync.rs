@@ -48,6 +48,37 @@ impl<T> UnsafeCell<T> {
     }
 }
 
+/// Part of a value, by which a model sees that the value is looked at before it was made or after it was dropped.
+#[cfg(signalpost_loom)]
+#[derive(Debug)]
+pub struct Watched(UnsafeCell<()>);
+
+// SAFETY: there is nothing in the cell.
+#[cfg(signalpost_loom)]
+unsafe impl Sync for Watched {}
+
+#[cfg(signalpost_loom)]
+impl Default for Watched {
+    fn default() -> Self {
+        Self(UnsafeCell::new(()))
+    }
+}
+
+#[cfg(signalpost_loom)]
+impl Watched {
+    /// Looks at the value.
+    pub fn look(&self) {
+        self.0.with(|_| ());
+    }
+}
+
+#[cfg(signalpost_loom)]
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.0.with_mut(|_| ());
+    }
+}
+
 /// A thread-local: `const` and std's, or loom's.
 #[macro_export]
 #[doc(hidden)]
@@ -120,10 +151,6 @@ plants! {
     StackPush,
     /// Ordering: the Acquire with which a collector empties that stack.
     StackTake,
-    /// Ordering: the Release with which an entry gives up its use of a subscriber.
-    UseDrop,
-    /// Ordering: the Acquire fence of the last one, before it drops the captures.
-    UseLast,
     /// Ordering: the Release with which dropped captures are announced.
     LatchSet,
     /// Ordering: the Acquire with which a waiter looks for it.

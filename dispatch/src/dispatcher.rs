@@ -7,10 +7,12 @@ use crate::error::{BoxError, PublishError, Stopped, Undone};
 use crate::options::SubscribeOptions;
 use crate::outcome::Outcome;
 use crate::register::New;
-use crate::roster::{PAUSED, Recorded, Registry, Roster, apply};
+use crate::registry::Registry;
 use crate::subscription::Subscription;
 use crate::walk;
-use signalpost_core::{SharedCell, SnapshotCell, SubscriberId, SubscriberName, TooDeep};
+use signalpost_core::{
+    Recorded, SharedCell, SnapshotCell, SubscriberId, SubscriberName, Subscribers, TooDeep,
+};
 use std::borrow::Borrow;
 use std::fmt;
 use std::panic::Location;
@@ -63,7 +65,7 @@ use std::sync::{Arc, Weak};
 /// ticks.publish(&1);
 /// ```
 pub struct Dispatcher<E: ?Sized + 'static, X: 'static = BoxError> {
-    cell: SnapshotCell<Roster<E, X>>,
+    cell: SnapshotCell<Subscribers<E, X>>,
     name: Option<&'static str>,
     max_depth: u32,
 }
@@ -108,7 +110,7 @@ impl<E: ?Sized + 'static, X: 'static> Dispatcher<E, X> {
         self
     }
 
-    pub(crate) fn shared(&self) -> Arc<SharedCell<Roster<E, X>>> {
+    pub(crate) fn shared(&self) -> Arc<SharedCell<Subscribers<E, X>>> {
         self.cell.shared()
     }
 
@@ -188,10 +190,10 @@ impl<E: ?Sized + 'static, X: 'static> Dispatcher<E, X> {
     }
 
     /// The handle is made first: nothing that follows can lose it.
-    fn insert(cell: &Arc<SharedCell<Roster<E, X>>>, new: New<E, X>, collect: bool) -> Subscription {
+    fn insert(cell: &Arc<SharedCell<Subscribers<E, X>>>, new: New<E, X>, collect: bool) -> Subscription {
         let registry: Weak<dyn Registry> = Arc::<SharedCell<_>>::downgrade(cell);
         let subscription = Subscription::new(registry, new.anchor);
-        apply(cell, &[new.subscribe]);
+        cell.apply(vec![new.subscribe]);
         if collect {
             cell.collect();
         } else {
@@ -213,7 +215,7 @@ impl<E: ?Sized + 'static, X: 'static> Dispatcher<E, X> {
     #[inline(always)]
     pub fn publish(&self, event: &E) -> Result<(), Stopped<X>> {
         let mut result = Ok(());
-        self.read(|roster| walk::until_stopped(roster, event, &mut result));
+        self.read(|all| walk::until_stopped(all, event, &mut result));
         result
     }
 
@@ -225,7 +227,7 @@ impl<E: ?Sized + 'static, X: 'static> Dispatcher<E, X> {
     pub fn try_publish(&self, event: &E) -> Result<(), PublishError<X>> {
         let mut result = Ok(());
         self.cell
-            .read_within(self.max_depth, |roster| walk::until_stopped(roster, event, &mut result))
+            .read_within(self.max_depth, |all| walk::until_stopped(all, event, &mut result))
             .map_err(PublishError::TooDeep)?;
         result.map_err(PublishError::Stopped)
     }
@@ -236,7 +238,7 @@ impl<E: ?Sized + 'static, X: 'static> Dispatcher<E, X> {
     /// # Panics
     /// As [`publish`](Self::publish); a subscriber's panic keeps those after it from running.
     pub fn publish_all(&self, event: &E) -> Vec<(SubscriberId, X)> {
-        self.read(|roster| walk::all(roster, event)).unwrap_or_default()
+        self.read(|all| walk::all(all, event)).unwrap_or_default()
     }
 
     /// As [`publish`](Self::publish), with an event that is built only if there is a subscriber.
@@ -256,7 +258,7 @@ impl<E: ?Sized + 'static, X: 'static> Dispatcher<E, X> {
     #[inline]
     pub fn publish_with<B: Borrow<E>>(&self, make: impl FnOnce() -> B) -> Result<(), Stopped<X>> {
         let mut result = Ok(());
-        self.read(|roster| walk::until_stopped(roster, make().borrow(), &mut result));
+        self.read(|all| walk::until_stopped(all, make().borrow(), &mut result));
         result
     }
 
@@ -285,11 +287,11 @@ impl<E: ?Sized + 'static, X: 'static> Dispatcher<E, X> {
     /// assert_eq!(*log.lock().unwrap(), ["do", "undo"]);
     /// ```
     pub fn publish_or_undo(&self, event: &E, undo: &E) -> Result<(), Undone<X>> {
-        self.read(|roster| walk::or_undo(roster, event, undo)).unwrap_or(Ok(()))
+        self.read(|all| walk::or_undo(all, event, undo)).unwrap_or(Ok(()))
     }
 
     #[inline(always)]
-    fn read<T>(&self, f: impl FnOnce(&Roster<E, X>) -> T) -> Option<T> {
+    fn read<T>(&self, f: impl FnOnce(&Subscribers<E, X>) -> T) -> Option<T> {
         match self.cell.read_within(self.max_depth, f) {
             Ok(result) => result,
             Err(deep) => self.too_deep(deep),
@@ -312,7 +314,7 @@ impl<E: ?Sized + 'static, X: 'static> Dispatcher<E, X> {
 
     /// How many subscribers are in the list: paused ones, and those that ended by themselves since the last write, too.
     pub fn len(&self) -> usize {
-        self.cell.read(|roster| roster.list.len()).unwrap_or(0)
+        self.cell.read(Subscribers::len).unwrap_or(0)
     }
 
     /// Whether there are no subscribers: the opposite of [`has_subscribers`](Self::has_subscribers).
@@ -322,18 +324,13 @@ impl<E: ?Sized + 'static, X: 'static> Dispatcher<E, X> {
 
     /// Who is registered, in order. A copy: it keeps nothing alive. Allocates.
     pub fn subscribers(&self) -> Vec<SubscriberInfo> {
-        let info = |roster: &Roster<E, X>| {
-            let entries = roster.list.iter().filter(|(entry, _)| !entry.is_over());
-            entries
-                .map(|(entry, mark)| {
-                    let SubscriberName { id, name, location } = entry.name();
-                    SubscriberInfo {
-                        id,
-                        name,
-                        location,
-                        priority: mark.priority,
-                        paused: mark.flags & PAUSED != 0,
-                    }
+        let info = |all: &Subscribers<E, X>| {
+            let members = all.iter().filter(|member| !member.is_over());
+            members
+                .map(|member| {
+                    let SubscriberName { id, name, location } = member.name();
+                    let (priority, paused) = (member.priority(), member.is_paused());
+                    SubscriberInfo { id, name, location, priority, paused }
                 })
                 .collect()
         };
@@ -368,11 +365,11 @@ impl<E: ?Sized + 'static, X: 'static> Dispatcher<E, X> {
         let result = f(&mut edit);
         let record = edit.into_record();
         if !record.is_empty() {
-            apply(&cell, &record);
-            if record.iter().all(|change| matches!(change, Recorded::Subscribe(..))) {
+            let only_adds = record.iter().all(|change| matches!(change, Recorded::Subscribe(_)));
+            cell.apply(record);
+            if only_adds {
                 cell.trim();
             } else {
-                drop(record); // its entries are uses of what it cancelled in the same breath
                 cell.collect();
             }
         }

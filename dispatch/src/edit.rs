@@ -3,9 +3,9 @@
 use crate::options::SubscribeOptions;
 use crate::outcome::Outcome;
 use crate::register::New;
-use crate::roster::{Recorded, Registry, Roster, Step};
+use crate::registry::Registry;
 use crate::subscription::Subscription;
-use signalpost_core::SharedCell;
+use signalpost_core::{Recorded, SharedCell, Step, Subscribers};
 use std::fmt;
 use std::marker::PhantomData;
 use std::panic::Location;
@@ -17,14 +17,14 @@ use std::sync::{Arc, Weak};
 /// those about a subscription says whether it is one of this dispatcher's; where it is not, nothing is recorded. One that
 /// has ended meanwhile is left alone.
 pub struct Edit<'d, E: ?Sized + 'static, X: 'static> {
-    cell: Arc<SharedCell<Roster<E, X>>>,
+    cell: Arc<SharedCell<Subscribers<E, X>>>,
     registry: Weak<dyn Registry>,
     record: Vec<Recorded<E, X>>,
     dispatcher: PhantomData<&'d ()>,
 }
 
 impl<E: ?Sized + 'static, X: 'static> Edit<'_, E, X> {
-    pub(crate) fn new(cell: Arc<SharedCell<Roster<E, X>>>) -> Self {
+    pub(crate) fn new(cell: Arc<SharedCell<Subscribers<E, X>>>) -> Self {
         let registry: Weak<dyn Registry> = Arc::<SharedCell<_>>::downgrade(&cell);
         Self { cell, registry, record: Vec::new(), dispatcher: PhantomData }
     }

@@ -6,8 +6,7 @@
 //! |---|---|
 //! | `dispatcher` | `Dispatcher<E, X>`: the verbs |
 //! | `walk` | the one loop: order, stop, collect, undo, panics |
-//! | `roster` | what one snapshot holds, and how a list of changes makes the next |
-//! | `subscription` | the handle and the set: cancel, wait, detach, pause |
+//! | `subscription`, `registry` | the handle and the set: cancel, wait, detach, pause |
 //! | `register`, `options`, `outcome` | how a closure becomes an entry; what it may return |
 //! | `edit` | many changes, one swap |
 //! | `scope` | subscribers that borrow from the stack (the one place with `unsafe`) |
@@ -21,7 +20,7 @@ mod error;
 mod options;
 mod outcome;
 mod register;
-mod roster;
+mod registry;
 mod scope;
 mod subscription;
 mod walk;

@@ -5,24 +5,23 @@
 
 use crate::options::SubscribeOptions;
 use crate::outcome::Outcome;
-use crate::roster::{PAUSED, Recorded, Roster, SELF_ENDING};
 use crate::walk::{Call, say};
 use signalpost_core::sync::plain::AtomicUsize;
-use signalpost_core::{Anchor, Entry, Life, Mark, SharedCell};
+use signalpost_core::{About, Anchor, Life, Newcomer, Recorded, SharedCell, Subscribers};
 use std::panic::Location;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Weak};
 
 /// A subscriber that is not yet in a list.
-pub(crate) struct New<E: ?Sized, X> {
+pub(crate) struct New<E: ?Sized + 'static, X: 'static> {
     pub(crate) subscribe: Recorded<E, X>,
-    pub(crate) anchor: Arc<dyn Anchor>,
+    pub(crate) anchor: Anchor,
 }
 
 impl<E: ?Sized + 'static, X: 'static> New<E, X> {
     /// Runs at every publish, or for one event.
     pub(crate) fn closure<F, R>(
-        cell: &SharedCell<Roster<E, X>>,
+        cell: &SharedCell<Subscribers<E, X>>,
         options: SubscribeOptions,
         location: &'static Location<'static>,
         f: F,
@@ -37,15 +36,15 @@ impl<E: ?Sized + 'static, X: 'static> New<E, X> {
                 let undo = say(Call::Run) == Call::Undo;
                 if undo || ending.end(life) { ran(f(event).into_result()) } else { skipped() }
             };
-            Self::entry(options, location, SELF_ENDING, f)
+            Self::entry(options, location, true, f)
         } else {
-            Self::entry(options, location, 0, move |_, event| f(event).into_result())
+            Self::entry(options, location, false, move |_, event| f(event).into_result())
         }
     }
 
     /// Runs while its target lives, and is given it.
     pub(crate) fn weak<T, F, R>(
-        cell: &SharedCell<Roster<E, X>>,
+        cell: &SharedCell<Subscribers<E, X>>,
         options: SubscribeOptions,
         location: &'static Location<'static>,
         target: Weak<T>,
@@ -70,22 +69,18 @@ impl<E: ?Sized + 'static, X: 'static> New<E, X> {
                 skipped()
             }
         };
-        Self::entry(options, location, SELF_ENDING, f)
+        Self::entry(options, location, true, f)
     }
 
     fn entry(
         options: SubscribeOptions,
         location: &'static Location<'static>,
-        mut flags: u32,
+        self_ending: bool,
         f: impl Fn(&Life, &E) -> Result<(), X> + Send + Sync + 'static,
     ) -> Self {
-        let (mut entry, anchor) = Entry::new(f, options.priority, options.name, location);
-        if options.paused {
-            entry.pause();
-            flags |= PAUSED;
-        }
-        let mark = Mark { id: entry.name().id.get(), priority: options.priority, flags };
-        Self { subscribe: Recorded::Subscribe(entry, mark), anchor }
+        let SubscribeOptions { priority, name, paused, .. } = options;
+        let (newcomer, anchor) = Newcomer::new(About { priority, name, location, paused, self_ending }, f);
+        Self { subscribe: Recorded::Subscribe(newcomer), anchor }
     }
 }
 

@@ -15,8 +15,8 @@ use crate::error::ScopeError;
 use crate::options::SubscribeOptions;
 use crate::outcome::Outcome;
 use crate::register::New;
-use crate::roster::{Registry, Roster, Step, Target, apply};
-use signalpost_core::{Anchor, Deadline, SharedCell, SubscriberId};
+use crate::registry::Registry;
+use signalpost_core::{Anchor, Deadline, SharedCell, Step, SubscriberId, Subscribers, Target};
 use std::fmt;
 use std::marker::PhantomData;
 use std::panic::Location;
@@ -34,13 +34,13 @@ pub struct Scope<'scope, 'env: 'scope, E: ?Sized + 'static, X: 'static> {
 /// A registration in a [`Scope`]: ends with the scope, or by [`cancel`](Self::cancel). Dropping it does nothing.
 pub struct ScopedSubscription<'scope, E: ?Sized + 'static, X: 'static> {
     held: Arc<Held<E, X>>,
-    anchor: Arc<dyn Anchor>,
+    anchor: Anchor,
     scope: PhantomData<&'scope mut &'scope ()>,
 }
 
 /// What the end of the scope works on. No lifetime: `Scope` must not have one that its own drop would look at.
 struct Held<E: ?Sized + 'static, X: 'static> {
-    cell: Arc<SharedCell<Roster<E, X>>>,
+    cell: Arc<SharedCell<Subscribers<E, X>>>,
     targets: Mutex<Vec<Target>>,
     closures: Mutex<Vec<Closure>>,
 }
@@ -129,8 +129,8 @@ impl<'scope, E: ?Sized + 'static, X: 'static> Scope<'scope, '_, E, X> {
         let borrowed = Borrowed { closure: closure.cast_const(), call: call::<E, X, F, R> };
         let New { subscribe, anchor } =
             New::closure(cell, options, Location::caller(), move |event: &E| borrowed.call(event));
-        targets.lock().unwrap_or_else(PoisonError::into_inner).push(Target::of(&*anchor));
-        apply(cell, &[subscribe]);
+        targets.lock().unwrap_or_else(PoisonError::into_inner).push(Target::of(&anchor));
+        cell.apply(vec![subscribe]);
         cell.trim();
         ScopedSubscription { held: self.held.clone(), anchor, scope: PhantomData }
     }
@@ -207,22 +207,22 @@ impl<E: ?Sized + 'static, X: 'static> Drop for End<'_, E, X> {
 impl<E: ?Sized + 'static, X: 'static> ScopedSubscription<'_, E, X> {
     /// Which subscriber it is.
     pub fn id(&self) -> SubscriberId {
-        self.anchor.name().id
+        self.anchor.id()
     }
 
     /// Ends the registration before the scope does. The closure itself is dropped with the scope.
     pub fn cancel(&self) -> bool {
-        self.write(Step::Cancel(Target::of(&*self.anchor)))
+        self.write(Step::Cancel(Target::of(&self.anchor)))
     }
 
     /// See [`Subscription::pause`](crate::Subscription::pause).
     pub fn pause(&self) -> bool {
-        self.write(Step::Pause(Target::of(&*self.anchor)))
+        self.write(Step::Pause(Target::of(&self.anchor)))
     }
 
     /// See [`Subscription::resume`](crate::Subscription::resume).
     pub fn resume(&self) -> bool {
-        self.write(Step::Resume(Target::of(&*self.anchor)))
+        self.write(Step::Resume(Target::of(&self.anchor)))
     }
 
     fn write(&self, step: Step) -> bool {
@@ -240,9 +240,6 @@ impl<E: ?Sized + 'static, X: 'static> fmt::Debug for Scope<'_, '_, E, X> {
 
 impl<E: ?Sized + 'static, X: 'static> fmt::Debug for ScopedSubscription<'_, E, X> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let subscriber = self.anchor.name();
-        f.debug_struct("ScopedSubscription")
-            .field("subscriber", &format_args!("{subscriber}"))
-            .finish_non_exhaustive()
+        f.debug_struct("ScopedSubscription").field("id", &self.id().get()).finish_non_exhaustive()
     }
 }

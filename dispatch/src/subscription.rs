@@ -2,9 +2,11 @@
 //!
 //! Owns what a registration's end means to its owner. A handle outlives its dispatcher, which it holds weakly.
 
-use crate::roster::{Registry, Roster, Step, Target};
+use crate::registry::Registry;
 use signalpost_core::sync::{Plant, planted};
-use signalpost_core::{Anchor, Deadline, Pause, SharedCell, SubscriberId, WaitError, collecting};
+use signalpost_core::{
+    Anchor, Deadline, Pause, SharedCell, Step, SubscriberId, Subscribers, Target, WaitError, collecting,
+};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Weak};
@@ -19,16 +21,16 @@ use std::time::Duration;
 #[must_use = "dropping a subscription cancels it at once; keep it, or `detach` it"]
 pub struct Subscription {
     registry: Weak<dyn Registry>,
-    anchor: Arc<dyn Anchor>,
+    anchor: Anchor,
 }
 
 impl Subscription {
-    pub(crate) fn new(registry: Weak<dyn Registry>, anchor: Arc<dyn Anchor>) -> Self {
+    pub(crate) fn new(registry: Weak<dyn Registry>, anchor: Anchor) -> Self {
         Self { registry, anchor }
     }
 
     pub(crate) fn target(&self) -> Target {
-        Target::of(&*self.anchor)
+        Target::of(&self.anchor)
     }
 
     /// Whether this is a subscription to that dispatcher.
@@ -38,7 +40,7 @@ impl Subscription {
 
     /// Which subscriber it is. Wait-free.
     pub fn id(&self) -> SubscriberId {
-        self.anchor.name().id
+        self.anchor.id()
     }
 
     /// Ends the registration, and says whether this call did. No publish that starts after the return runs the
@@ -143,7 +145,7 @@ impl Subscription {
 
 /// A dispatcher that is no more.
 fn nowhere() -> Weak<dyn Registry> {
-    Weak::<SharedCell<Roster<(), ()>>>::new()
+    Weak::<SharedCell<Subscribers<(), ()>>>::new()
 }
 
 impl Drop for Subscription {
@@ -156,7 +158,7 @@ impl fmt::Debug for Subscription {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let found = self.find();
         f.debug_struct("Subscription")
-            .field("subscriber", &format_args!("{}", self.anchor.name()))
+            .field("id", &self.id().get())
             .field("active", &found.is_some())
             .field("paused", &(found == Some(true)))
             .finish()

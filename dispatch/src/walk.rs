@@ -4,12 +4,10 @@
 //! does when it is called (`dispatcher.rs`).
 
 use crate::error::{Stopped, Undone};
-use crate::roster::{PAUSED, Roster, SELF_ENDING};
 use signalpost_core::sync::local;
-use signalpost_core::{Entry, List, Mark, SubscriberId};
+use signalpost_core::{Callee, Member, SubscriberId, Subscribers};
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::ptr;
 
 /// Runs them until one returns an error, which it puts into `result`.
 ///
@@ -17,30 +15,29 @@ use std::ptr;
 /// code, and nothing larger than a register is moved.
 #[inline(always)]
 pub(crate) fn until_stopped<E: ?Sized, X>(
-    roster: &Roster<E, X>,
+    subscribers: &Subscribers<E, X>,
     event: &E,
     result: &mut Result<(), Stopped<X>>,
 ) {
-    let list = &roster.list;
-    match list.single_run() {
-        Some((run, _)) => {
-            run_until_stopped(list, run, event, result);
+    match subscribers.single_run() {
+        Some(run) => {
+            run_until_stopped(subscribers, run, event, result);
         }
-        None => runs_until_stopped(list, event, result),
+        None => runs_until_stopped(subscribers, event, result),
     }
 }
 
 /// One run; false if one of them stopped the event.
 #[inline(always)]
-fn run_until_stopped<E: ?Sized, X>(
-    list: &List<Entry<E, X>>,
-    run: &[Entry<E, X>],
+fn run_until_stopped<'s, E: ?Sized, X>(
+    subscribers: &Subscribers<E, X>,
+    run: impl Iterator<Item = Callee<'s, E, X>>,
     event: &E,
     result: &mut Result<(), Stopped<X>>,
 ) -> bool {
-    for entry in run {
-        if let Err(error) = entry.call(event) {
-            stopped_by(list, entry, error, result);
+    for callee in run {
+        if let Err(error) = callee.call(event) {
+            stopped_by(subscribers, callee, error, result);
             return false;
         }
     }
@@ -49,12 +46,12 @@ fn run_until_stopped<E: ?Sized, X>(
 
 #[inline(never)]
 fn runs_until_stopped<E: ?Sized, X>(
-    list: &List<Entry<E, X>>,
+    subscribers: &Subscribers<E, X>,
     event: &E,
     result: &mut Result<(), Stopped<X>>,
 ) {
-    for (run, _) in list.runs() {
-        if !run_until_stopped(list, run, event, result) {
+    for run in subscribers.runs() {
+        if !run_until_stopped(subscribers, run, event, result) {
             return;
         }
     }
@@ -64,30 +61,31 @@ fn runs_until_stopped<E: ?Sized, X>(
 #[cold]
 #[inline(never)]
 fn stopped_by<E: ?Sized, X>(
-    list: &List<Entry<E, X>>,
-    entry: &Entry<E, X>,
+    subscribers: &Subscribers<E, X>,
+    callee: Callee<'_, E, X>,
     error: X,
     result: &mut Result<(), Stopped<X>>,
 ) {
-    let position = list.iter().take_while(|(other, _)| !ptr::eq(*other, entry)).count();
-    *result = Err(stopped(list, entry, position, error));
+    let position = subscribers.place_of(callee);
+    let Some(member) = subscribers.nth(position) else { return };
+    *result = Err(stopped(subscribers, member, position, error));
 }
 
 fn stopped<E: ?Sized, X>(
-    list: &List<Entry<E, X>>,
-    entry: &Entry<E, X>,
+    subscribers: &Subscribers<E, X>,
+    member: Member<'_, E, X>,
     position: usize,
     error: X,
 ) -> Stopped<X> {
-    Stopped { error, subscriber: entry.name(), position, not_run: list.len() - position - 1 }
+    Stopped { error, subscriber: member.name(), position, not_run: subscribers.len() - position - 1 }
 }
 
 /// Runs every one, and collects what they return.
-pub(crate) fn all<E: ?Sized, X>(roster: &Roster<E, X>, event: &E) -> Vec<(SubscriberId, X)> {
+pub(crate) fn all<E: ?Sized, X>(subscribers: &Subscribers<E, X>, event: &E) -> Vec<(SubscriberId, X)> {
     let mut errors = Vec::new();
-    for (entry, _) in roster.list.iter() {
-        if let Err(error) = entry.call(event) {
-            errors.push((entry.name().id, error));
+    for member in subscribers.iter() {
+        if let Err(error) = member.call(event) {
+            errors.push((member.name().id, error));
         }
     }
     errors
@@ -113,24 +111,26 @@ pub(crate) fn say(call: Call) -> Call {
 }
 
 /// Runs them until one returns an error or panics; then tells those that ran to undo, newest first.
-pub(crate) fn or_undo<E: ?Sized, X>(roster: &Roster<E, X>, event: &E, undo: &E) -> Result<(), Undone<X>> {
-    let list = &roster.list;
-    let mut ran = Bits::new(list.len());
-    for (position, (entry, mark)) in list.iter().enumerate() {
+pub(crate) fn or_undo<E: ?Sized, X>(
+    subscribers: &Subscribers<E, X>,
+    event: &E,
+    undo: &E,
+) -> Result<(), Undone<X>> {
+    let mut ran = Bits::new(subscribers.len());
+    for (position, member) in subscribers.iter().enumerate() {
         say(Call::Run);
-        let answer = catch_unwind(AssertUnwindSafe(|| entry.call(event)));
-        let skipped =
-            mark.flags & PAUSED != 0 || mark.flags & SELF_ENDING != 0 && say(Call::Run) == Call::Skipped;
+        let answer = catch_unwind(AssertUnwindSafe(|| member.call(event)));
+        let skipped = member.is_paused() || member.is_self_ending() && say(Call::Run) == Call::Skipped;
         match answer {
             Ok(Ok(())) if skipped => {}
             Ok(Ok(())) => ran.set(position),
             Ok(Err(error)) => {
-                let stopped = stopped(list, entry, position, error);
-                return Err(Undone { stopped, undo_errors: undo_all(list, &ran, position, undo) });
+                let stopped = stopped(subscribers, member, position, error);
+                return Err(Undone { stopped, undo_errors: undo_all(subscribers, &ran, position, undo) });
             }
             Err(panic) => {
                 // The first panic goes on; what the undo adds has been reported by the panic hook.
-                let _ = catch_unwind(AssertUnwindSafe(|| undo_all(list, &ran, position, undo)));
+                let _ = catch_unwind(AssertUnwindSafe(|| undo_all(subscribers, &ran, position, undo)));
                 resume_unwind(panic);
             }
         }
@@ -140,7 +140,7 @@ pub(crate) fn or_undo<E: ?Sized, X>(roster: &Roster<E, X>, event: &E, undo: &E) 
 
 /// Tells those of the first `end` entries that ran, newest first: all of them, also if one panics; then that panic goes on.
 fn undo_all<E: ?Sized, X>(
-    list: &List<Entry<E, X>>,
+    subscribers: &Subscribers<E, X>,
     ran: &Bits,
     end: usize,
     undo: &E,
@@ -148,13 +148,13 @@ fn undo_all<E: ?Sized, X>(
     let mut errors = Vec::new();
     let mut panic = None;
     for position in (0..end).rev().filter(|position| ran.get(*position)) {
-        let Some((entry, mark)) = nth(list, position) else { continue };
-        if mark.flags & SELF_ENDING != 0 {
+        let Some(member) = subscribers.nth(position) else { continue };
+        if member.is_self_ending() {
             say(Call::Undo);
         }
-        match catch_unwind(AssertUnwindSafe(|| entry.call(undo))) {
+        match catch_unwind(AssertUnwindSafe(|| member.call(undo))) {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => errors.push((entry.name().id, error)),
+            Ok(Err(error)) => errors.push((member.name().id, error)),
             Err(caught) => panic = panic.or(Some(caught)),
         }
     }
@@ -162,17 +162,6 @@ fn undo_all<E: ?Sized, X>(
         resume_unwind(panic);
     }
     errors
-}
-
-/// The entry at a place. Steps over whole runs.
-fn nth<T>(list: &List<T>, mut position: usize) -> Option<(&T, &Mark)> {
-    for (entries, marks) in list.runs() {
-        if let Some(entry) = entries.get(position) {
-            return Some((entry, &marks[position]));
-        }
-        position -= entries.len();
-    }
-    None
 }
 
 /// Who ran: on the stack for 256 subscribers, on the heap beyond.

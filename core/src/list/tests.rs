@@ -51,7 +51,7 @@ impl Drop for Item {
 
 fn mark(id: u64, priority: i32) -> Mark {
     let flags = 0;
-    Mark { id, priority, flags }
+    Mark { id, priority, flags, kept: () }
 }
 
 /// `len` entries of priority 0, ids from 1.
@@ -77,7 +77,7 @@ fn at(list: &List<Item>, id: u64) -> Position {
     list.find(id, 0).expect("the test put it there")
 }
 
-fn groups(list: &List<Item>) -> &[Arc<Group<Item>>] {
+fn groups(list: &List<Item>) -> &[Arc<Group<Item, ()>>] {
     match &list.root {
         Root::One(_) => panic!("the test made it longer"),
         Root::Many(tree) => &tree.groups,
@@ -569,7 +569,7 @@ fn one_leaf_stays_one_until_it_is_full_and_many_become_one_well_below() {
     }
     assert_eq!(more.single_run().expect("one leaf again").1.len(), SMALL);
     list.retain(|_, mark| mark.id == 9);
-    assert_eq!(format!("{list:?}"), "[Mark { id: 9, priority: 0, flags: 0 }]");
+    assert_eq!(format!("{list:?}"), "[Mark { id: 9, priority: 0, flags: 0, kept: () }]");
 }
 
 #[test]

@@ -1,0 +1,422 @@
+//! The subscribers of one snapshot, and how a record of changes makes the next.
+//!
+//! Owns who owns a subscriber. A list of subscribers is plain words and owns nothing; copying it counts nothing. A
+//! subscriber belongs to its *cell*: from the write that adds it to the write that takes it out, which retires it
+//! together with the snapshot that it replaces.
+//!
+//! Not here: the memory of one subscriber (`subscriber.rs`), how snapshots are replaced (`cell.rs`) and retired (`retire.rs`).
+//!
+//! # Invariants
+//! 1. Lists are seen by readers of the cell, which are pinned, and by its writers, which are too. Nobody else has one.
+//! 2. What is added is owned by the record until the write has succeeded, and by the cell from then on.
+//! 3. What a write took out is owned by what it retires, and dropped with it: when no reader is left that was pinned before
+//!    `current` had moved past that write, so none whose snapshot has it.
+//! 4. What the last snapshot holds is dropped with the cell.
+//!
+//! So an entry that a pinned reader finds may be called: its owner lives.
+
+use crate::cell::{Ending, SharedCell, Snapshot};
+use crate::list::{List, Mark, Position};
+use crate::subscriber::{Anchor, Entry, Kept, Life, Subscriber, SubscriberId, SubscriberName};
+use crate::sync::plain::AtomicUsize;
+use std::fmt;
+use std::mem::ManuallyDrop;
+use std::panic::Location;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// In [`Mark::flags`]: the entry's call pointer is the one that does nothing.
+const PAUSED: u32 = 1;
+/// In [`Mark::flags`]: see [`About::self_ending`].
+const SELF_ENDING: u32 = 2;
+
+/// The subscribers that one publish sees, in order. Held by a cell; read through it.
+pub struct Subscribers<E: ?Sized + 'static, X: 'static> {
+    list: List<Entry<E, X>, Kept<E, X>>,
+}
+
+/// One of them.
+pub struct Member<'s, E: ?Sized + 'static, X: 'static> {
+    entry: &'s Entry<E, X>,
+    mark: &'s Mark<Kept<E, X>>,
+}
+
+/// One of them, with no more than it takes to call it.
+pub struct Callee<'s, E: ?Sized, X>(&'s Entry<E, X>);
+
+impl<E: ?Sized, X> Clone for Member<'_, E, X> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<E: ?Sized, X> Copy for Member<'_, E, X> {}
+
+impl<E: ?Sized, X> Clone for Callee<'_, E, X> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<E: ?Sized, X> Copy for Callee<'_, E, X> {}
+
+/// How a subscriber is to be registered.
+#[derive(Clone, Copy, Debug)]
+pub struct About {
+    /// Higher runs earlier.
+    pub priority: i32,
+    /// For people.
+    pub name: Option<&'static str>,
+    /// Where it was registered.
+    pub location: &'static Location<'static>,
+    /// Whether it begins paused.
+    pub paused: bool,
+    /// Whether its closure may [end](Life::end) it.
+    pub self_ending: bool,
+}
+
+/// A change to be made.
+#[derive(Debug)]
+pub enum Recorded<E: ?Sized + 'static, X: 'static> {
+    /// Adds a subscriber.
+    Subscribe(Newcomer<E, X>),
+    /// Changes one that is there, or was.
+    Step(Step),
+}
+
+/// A subscriber on its way into a list.
+pub struct Newcomer<E: ?Sized + 'static, X: 'static> {
+    subscriber: Subscriber<E, X>,
+    id: SubscriberId,
+    priority: i32,
+    flags: u32,
+}
+
+/// A change to a subscriber that is there, or was.
+#[derive(Clone, Copy, Debug)]
+pub enum Step {
+    /// Takes it out.
+    Cancel(Target),
+    /// Has it do nothing.
+    Pause(Target),
+    /// Undoes that.
+    Resume(Target),
+    /// Gives it another priority, and the last place of that.
+    SetPriority(Target, i32),
+    /// Moves the first before the second.
+    MoveBefore(Target, Target),
+    /// Moves the first behind the second.
+    MoveAfter(Target, Target),
+    /// Takes all out.
+    Clear,
+}
+
+/// Whom a step is about: the id, and the priority that it was registered with, near which it is looked for first.
+#[derive(Clone, Copy, Debug)]
+pub struct Target {
+    id: u64,
+    priority: i32,
+}
+
+impl Target {
+    /// The subscriber of a handle.
+    pub fn of(anchor: &Anchor) -> Self {
+        Self { id: anchor.id().get(), priority: anchor.priority() }
+    }
+}
+
+impl<E: ?Sized, X> Newcomer<E, X> {
+    /// Boxes a closure. One allocation.
+    pub fn new<F>(about: About, closure: F) -> (Self, Anchor)
+    where
+        F: Fn(&Life, &E) -> Result<(), X> + Send + Sync + 'static,
+    {
+        let About { priority, name, location, paused, self_ending } = about;
+        let (mut subscriber, anchor) = Subscriber::new(closure, priority, name, location);
+        let mut flags = if self_ending { SELF_ENDING } else { 0 };
+        if paused {
+            subscriber.entry.pause();
+            flags |= PAUSED;
+        }
+        (Self { subscriber, id: anchor.id(), priority, flags }, anchor)
+    }
+}
+
+impl<E: ?Sized, X> Subscribers<E, X> {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// All, if they lie side by side. The fast path of a walk.
+    #[inline(always)]
+    pub fn single_run(&self) -> Option<impl Iterator<Item = Callee<'_, E, X>>> {
+        self.list.single_run().map(|(run, _)| run.iter().map(Callee))
+    }
+
+    /// All, as runs that lie side by side.
+    #[inline(always)]
+    pub fn runs(&self) -> impl Iterator<Item = impl Iterator<Item = Callee<'_, E, X>>> {
+        self.list.runs().map(|(run, _)| run.iter().map(Callee))
+    }
+
+    /// All in order, with what is known of them.
+    pub fn iter(&self) -> impl Iterator<Item = Member<'_, E, X>> {
+        self.list.iter().map(|(entry, mark)| Member { entry, mark })
+    }
+
+    /// The one at a place, counted from 0. Steps over whole runs.
+    pub fn nth(&self, mut place: usize) -> Option<Member<'_, E, X>> {
+        for (entries, marks) in self.list.runs() {
+            if let Some(entry) = entries.get(place) {
+                return Some(Member { entry, mark: &marks[place] });
+            }
+            place -= entries.len();
+        }
+        None
+    }
+
+    /// The place of one that a walk of this list found, from 0. Looks through the list.
+    pub fn place_of(&self, callee: Callee<'_, E, X>) -> usize {
+        self.list.iter().take_while(|(entry, _)| !std::ptr::eq(*entry, callee.0)).count()
+    }
+
+    /// The subscriber of a handle, if it is there.
+    pub fn find(&self, target: Target) -> Option<Member<'_, E, X>> {
+        let (entry, mark) = self.list.get(self.position(target)?);
+        Some(Member { entry, mark })
+    }
+
+    fn position(&self, target: Target) -> Option<Position> {
+        self.list.find(target.id, target.priority)
+    }
+}
+
+impl<E: ?Sized, X> Callee<'_, E, X> {
+    /// Runs the subscriber; does nothing for a paused one.
+    #[inline(always)]
+    pub fn call(self, event: &E) -> Result<(), X> {
+        // SAFETY: borrowed from a list that a cell's reader or writer sees, so its owner lives (1 to 4).
+        unsafe { self.0.call(event) }
+    }
+}
+
+impl<'s, E: ?Sized, X> Member<'s, E, X> {
+    /// Runs the subscriber; does nothing for a paused one.
+    pub fn call(self, event: &E) -> Result<(), X> {
+        Callee(self.entry).call(event)
+    }
+
+    /// Who it is.
+    pub fn name(self) -> SubscriberName {
+        let Kept { name, location, .. } = self.mark.kept;
+        SubscriberName { id: self.id(), name, location }
+    }
+
+    fn id(self) -> SubscriberId {
+        SubscriberId::of(self.mark.id)
+    }
+
+    /// Higher runs earlier.
+    pub fn priority(self) -> i32 {
+        self.mark.priority
+    }
+
+    /// Whether it does nothing for now.
+    pub fn is_paused(self) -> bool {
+        self.mark.flags & PAUSED != 0
+    }
+
+    /// Whether its closure may end it.
+    pub fn is_self_ending(self) -> bool {
+        self.mark.flags & SELF_ENDING != 0
+    }
+
+    /// Whether it has ended by itself, and waits to be swept.
+    pub fn is_over(self) -> bool {
+        // SAFETY: as in `Callee::call`.
+        self.is_self_ending() && unsafe { self.entry.life() }.is_over()
+    }
+}
+
+impl<E: ?Sized, X> SharedCell<Subscribers<E, X>> {
+    /// Makes changes as one swap, and says whether anything changed. Sweeps what has ended by itself. The caller collects.
+    pub fn apply(&self, record: Vec<Recorded<E, X>>) -> bool {
+        let ended = self.context();
+        let changed = self.update_with(
+            |old| {
+                let mut next = Subscribers { list: old.list.clone() };
+                let mut taken = Taken::default();
+                for change in &record {
+                    next.make(change, &mut taken);
+                }
+                if ended.load(Relaxed) != taken.over {
+                    next.sweep(&mut taken);
+                }
+                (taken.changed || !taken.out.is_empty()).then_some((next, taken))
+            },
+            |taken, _| {
+                ended.fetch_sub(taken.over, Relaxed);
+                taken.out.into_iter().map(own).collect()
+            },
+        );
+        if changed {
+            for change in record {
+                if let Recorded::Subscribe(newcomer) = change {
+                    // The cell's since the change was made (2).
+                    let _ = ManuallyDrop::new(newcomer.subscriber);
+                }
+            }
+        }
+        changed
+    }
+}
+
+/// An entry taken out of a list, with what was kept beside it.
+type Out<E, X> = (Entry<E, X>, Mark<Kept<E, X>>);
+
+/// Makes an owner of what a successful write took out (3), or of what the cell's end leaves (4).
+fn own<E: ?Sized, X>((entry, mark): Out<E, X>) -> Subscriber<E, X> {
+    Subscriber { entry, kept: mark.kept }
+}
+
+/// What the changes so far did to a list.
+struct Taken<E: ?Sized + 'static, X: 'static> {
+    changed: bool,
+    out: Vec<Out<E, X>>,
+    /// How many of those had ended by themselves.
+    over: usize,
+}
+
+impl<E: ?Sized, X> Default for Taken<E, X> {
+    fn default() -> Self {
+        Self { changed: false, out: Vec::new(), over: 0 }
+    }
+}
+
+impl<E: ?Sized, X> Taken<E, X> {
+    fn take(&mut self, (entry, mark): Out<E, X>) {
+        self.over += usize::from(Member { entry: &entry, mark: &mark }.is_over());
+        self.out.push((entry, mark));
+    }
+}
+
+impl<E: ?Sized, X> Subscribers<E, X> {
+    fn make(&mut self, change: &Recorded<E, X>, taken: &mut Taken<E, X>) {
+        let step = match change {
+            Recorded::Subscribe(Newcomer { subscriber, id, priority, flags }) => {
+                let (priority, flags) = (*priority, *flags);
+                let mark = Mark { id: id.get(), priority, flags, kept: subscriber.kept };
+                self.list.insert(subscriber.entry, mark);
+                taken.changed = true;
+                return;
+            }
+            Recorded::Step(step) => *step,
+        };
+        match step {
+            Step::Clear => {
+                for (entry, mark) in self.list.iter() {
+                    taken.take((*entry, *mark));
+                }
+                self.list.clear();
+            }
+            Step::Cancel(target) => {
+                if let Some(at) = self.position(target) {
+                    taken.take(self.list.remove(at));
+                }
+            }
+            Step::Pause(target) => taken.changed |= self.set_paused(target, true),
+            Step::Resume(target) => taken.changed |= self.set_paused(target, false),
+            Step::SetPriority(target, priority) => {
+                if let Some(at) = self.position(target) {
+                    self.list.set_priority(at, priority);
+                    taken.changed = true;
+                }
+            }
+            Step::MoveBefore(target, other) | Step::MoveAfter(target, other) => {
+                if let (Some(at), Some(beside)) = (self.position(target), self.position(other)) {
+                    match step {
+                        Step::MoveBefore(..) => self.list.move_before(at, beside),
+                        _ => self.list.move_after(at, beside),
+                    }
+                    taken.changed = true;
+                }
+            }
+        }
+    }
+
+    fn set_paused(&mut self, target: Target, paused: bool) -> bool {
+        let Some(at) = self.position(target) else { return false };
+        let changes = (self.list.get(at).1.flags & PAUSED != 0) != paused;
+        if changes {
+            self.list.replace(at, |entry, mark| {
+                if paused {
+                    entry.pause();
+                } else {
+                    entry.resume(&mark.kept);
+                }
+                mark.flags ^= PAUSED;
+            });
+        }
+        changes
+    }
+
+    /// Takes out what has ended by itself.
+    fn sweep(&mut self, taken: &mut Taken<E, X>) {
+        self.list.retain(|entry, mark| {
+            let over = Member { entry, mark }.is_over();
+            if over {
+                taken.take((*entry, *mark));
+            }
+            !over
+        });
+    }
+}
+
+impl<E: ?Sized, X> Default for Subscribers<E, X> {
+    fn default() -> Self {
+        Self { list: List::new() }
+    }
+}
+
+impl<E: ?Sized, X> Snapshot for Subscribers<E, X> {
+    /// How many subscribers have ended by themselves and are still in the list.
+    type Context = Arc<AtomicUsize>;
+    type Part = Subscriber<E, X>;
+
+    fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    fn parts(&self, _: &Ending) -> Vec<Self::Part> {
+        self.list.iter().map(|(entry, mark)| own((*entry, *mark))).collect()
+    }
+}
+
+impl<E: ?Sized, X> fmt::Debug for Subscribers<E, X> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+impl<E: ?Sized, X> fmt::Debug for Newcomer<E, X> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { id, priority, .. } = self;
+        f.debug_struct("Newcomer").field("id", id).field("priority", priority).finish_non_exhaustive()
+    }
+}
+
+impl<E: ?Sized, X> fmt::Debug for Callee<'_, E, X> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Callee").finish_non_exhaustive()
+    }
+}
+
+impl<E: ?Sized, X> fmt::Debug for Member<'_, E, X> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.name())
+    }
+}
