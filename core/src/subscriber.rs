@@ -130,7 +130,7 @@ impl<E: ?Sized, X> Kind<E, X> {
 }
 
 /// A type that has nothing but its [`Kind`], to give that a place that lasts.
-struct Of<F, E: ?Sized, X>(PhantomData<(F, *mut X, *mut E)>);
+struct Of<F, E: ?Sized, X>(PhantomData<(F, Invariant<E, X>)>);
 
 impl<F: Fn(&Life, &E) -> Result<(), X> + 'static, E: ?Sized + 'static, X: 'static> Of<F, E, X> {
     const KIND: &'static Kind<E, X> = &Kind::of::<F>();
@@ -141,8 +141,11 @@ pub(crate) struct Entry<E: ?Sized, X> {
     block: NonNull<Life>,
     call: Call<E, X>,
     /// Invariant in both (3): an entry for `&'static str` events must not be given shorter ones.
-    types: PhantomData<(*mut X, *mut E)>,
+    types: PhantomData<Invariant<E, X>>,
 }
+
+/// Mentions two types, invariantly, and holds neither: no auto trait is lost by it.
+type Invariant<E, X> = fn(*mut E, *mut X) -> (*mut E, *mut X);
 
 /// What a list keeps of a subscriber beside its entry.
 pub(crate) struct Kept<E: ?Sized + 'static, X: 'static> {

@@ -1,13 +1,13 @@
 //! What a handle needs of its dispatcher, whatever the event type is.
 
-use signalpost_core::{Recorded, SharedCell, Step, Subscribers, Target, WaitError};
+use signalpost_core::{Recorded, SharedCell, Step, SubscriberName, Subscribers, Target, WaitError};
 
 /// A dispatcher's cell, seen by its handles.
 pub(crate) trait Registry: Send + Sync {
     /// Makes changes as one swap.
     fn take_steps(&self, steps: &[Step]) -> bool;
-    /// Whether the subscriber is in the newest list, and if so whether it is paused.
-    fn find(&self, target: Target) -> Option<bool>;
+    /// Who the subscriber is, if it is in the newest list, and whether it is paused.
+    fn find(&self, target: Target) -> Option<(SubscriberName, bool)>;
     fn collect(&self);
     fn may_wait(&self) -> Result<(), WaitError>;
     fn try_barrier(&self) -> Result<(), WaitError>;
@@ -19,10 +19,10 @@ impl<E: ?Sized + 'static, X: 'static> Registry for SharedCell<Subscribers<E, X>>
         self.apply(steps.iter().copied().map(Recorded::Step).collect())
     }
 
-    fn find(&self, target: Target) -> Option<bool> {
+    fn find(&self, target: Target) -> Option<(SubscriberName, bool)> {
         self.read(|subscribers| {
             let member = subscribers.find(target)?;
-            (!member.is_over()).then_some(member.is_paused())
+            (!member.is_over()).then(|| (member.name(), member.is_paused()))
         })?
     }
 

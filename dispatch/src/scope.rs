@@ -240,6 +240,12 @@ impl<E: ?Sized + 'static, X: 'static> fmt::Debug for Scope<'_, '_, E, X> {
 
 impl<E: ?Sized + 'static, X: 'static> fmt::Debug for ScopedSubscription<'_, E, X> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ScopedSubscription").field("id", &self.id().get()).finish_non_exhaustive()
+        let found = self.held.cell.find(Target::of(&self.anchor));
+        let mut out = f.debug_struct("ScopedSubscription");
+        out.field("id", &self.id().get()).field("active", &found.is_some());
+        if let Some((name, paused)) = found {
+            out.field("paused", &paused).field("subscriber", &format_args!("{name}"));
+        }
+        out.finish()
     }
 }

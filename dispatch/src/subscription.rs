@@ -5,7 +5,8 @@
 use crate::registry::Registry;
 use signalpost_core::sync::{Plant, planted};
 use signalpost_core::{
-    Anchor, Deadline, Pause, SharedCell, Step, SubscriberId, Subscribers, Target, WaitError, collecting,
+    Anchor, Deadline, Pause, SharedCell, Step, SubscriberId, SubscriberName, Subscribers, Target, WaitError,
+    collecting,
 };
 use std::collections::BTreeMap;
 use std::fmt;
@@ -125,10 +126,10 @@ impl Subscription {
 
     /// Whether the subscriber is in the list, but paused.
     pub fn is_paused(&self) -> bool {
-        self.find() == Some(true)
+        self.find().is_some_and(|(_, paused)| paused)
     }
 
-    fn find(&self) -> Option<bool> {
+    fn find(&self) -> Option<(SubscriberName, bool)> {
         self.registry.upgrade()?.find(self.target())
     }
 
@@ -156,12 +157,13 @@ impl Drop for Subscription {
 
 impl fmt::Debug for Subscription {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = f.debug_struct("Subscription");
         let found = self.find();
-        f.debug_struct("Subscription")
-            .field("id", &self.id().get())
-            .field("active", &found.is_some())
-            .field("paused", &(found == Some(true)))
-            .finish()
+        out.field("id", &self.id().get()).field("active", &found.is_some());
+        if let Some((name, paused)) = found {
+            out.field("paused", &paused).field("subscriber", &format_args!("{name}"));
+        }
+        out.finish()
     }
 }
 
