@@ -6,7 +6,7 @@
 #[path = "../../dispatch/tests/common/mod.rs"]
 mod common;
 
-use signalpost::core::{Change, Snapshot, SnapshotCell};
+use signalpost::core::{Snapshot, SnapshotCell};
 use signalpost::{Dispatcher, SubscribeOptions, Subscription, SubscriptionSet};
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -93,6 +93,7 @@ struct Version {
 
 impl Snapshot for Version {
     type Context = ();
+    type Part = ();
 
     /// Every eighth is empty, so that readers turn around at the door as well.
     fn is_empty(&self) -> bool {
@@ -181,19 +182,19 @@ fn readers_see_live_versions_that_never_go_back() {
                 let (fresh, keeps) = (Arc::new(Canary::new()), random.below(8) == 0);
                 cell.update(|old| {
                     if keeps {
-                        return Change::Keep;
+                        return None;
                     }
                     let mut canaries = old.canaries.clone();
                     canaries.truncate(3);
                     canaries.insert(0, fresh.clone());
-                    Change::Remove(Version { number: old.number + 1, canaries })
+                    Some(Version { number: old.number + 1, canaries })
                 });
                 drop(fresh);
                 match random.below(64) {
                     0 => cell.synchronize(Duration::MAX).unwrap(),
                     1 => drop(cell.collect()),
                     // A write from inside a read, which its own leave then collects.
-                    2 => drop(cell.read(|_| cell.update(|_| Change::Keep))),
+                    2 => drop(cell.read(|_| cell.update(|_| None))),
                     _ => random.stall(),
                 }
             }
@@ -254,7 +255,7 @@ fn publishers_run_live_subscribers_while_everything_changes() {
                         let posts = posts.clone();
                         thread::spawn(move || posts[2].publish(&seed)).join().unwrap();
                     }
-                    n => posts[n as usize % 3].publish(&seed),
+                    n => posts[n as usize % 3].publish(&seed).unwrap(),
                 }
             }
         }));

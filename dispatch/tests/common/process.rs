@@ -66,6 +66,7 @@ impl Child {
     #[track_caller]
     pub fn succeeded(&self) {
         assert!(self.status.success(), "the child failed: {}\n{}", self.status, self.output);
+        self.output.lines().filter(|line| line.contains("skipped:")).for_each(|line| println!("{line}"));
     }
 
     /// It was ended by this signal.
