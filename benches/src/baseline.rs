@@ -38,6 +38,7 @@ impl<E: Event> DispatchPath for RawLoop<E> {
 }
 
 impl<E: Event> Publisher<E> for &List<E> {
+    #[inline(always)]
     fn publish(&mut self, event: &'static E) -> bool {
         walk(self, event)
     }
@@ -60,6 +61,7 @@ impl DispatchPath for ArcSwapGuard {
 }
 
 impl Publisher<Tick> for &ArcSwap<List> {
+    #[inline(always)]
     fn publish(&mut self, event: &'static Tick) -> bool {
         walk(&self.load(), event)
     }
@@ -82,6 +84,7 @@ impl DispatchPath for ArcSwapCache {
 }
 
 impl Publisher<Tick> for Cache<&ArcSwap<List>, Arc<List>> {
+    #[inline(always)]
     fn publish(&mut self, event: &'static Tick) -> bool {
         walk(self.load(), event)
     }
@@ -104,6 +107,7 @@ impl DispatchPath for CrossbeamEpoch {
 }
 
 impl Publisher<Tick> for &Atomic<List> {
+    #[inline(always)]
     fn publish(&mut self, event: &'static Tick) -> bool {
         let guard = crossbeam_epoch::pin();
         let list = self.load(Acquire, &guard);
@@ -139,6 +143,7 @@ impl DispatchPath for StdRwLock {
 }
 
 impl Publisher<Tick> for &RwLock<List> {
+    #[inline(always)]
     fn publish(&mut self, event: &'static Tick) -> bool {
         walk(&self.read().expect("no subscriber panics"), event)
     }
@@ -161,6 +166,7 @@ impl DispatchPath for ParkingLotRwLock {
 }
 
 impl Publisher<Tick> for &parking_lot::RwLock<List> {
+    #[inline(always)]
     fn publish(&mut self, event: &'static Tick) -> bool {
         walk(&self.read(), event)
     }
@@ -183,6 +189,7 @@ impl DispatchPath for StdMutex {
 }
 
 impl Publisher<Tick> for &Mutex<List> {
+    #[inline(always)]
     fn publish(&mut self, event: &'static Tick) -> bool {
         walk(&self.lock().expect("no subscriber panics"), event)
     }
@@ -231,6 +238,7 @@ impl DispatchPath for Signals2 {
 }
 
 impl Publisher<Tick> for &Stopping {
+    #[inline(always)]
     fn publish(&mut self, event: &'static Tick) -> bool {
         self.emit(event).is_ok()
     }

@@ -44,6 +44,7 @@ impl<E: Event> DispatchPath for Signalpost<E> {
 }
 
 impl<E: Event> Publisher<E> for &Dispatcher<E> {
+    #[inline(always)]
     fn publish(&mut self, event: &'static E) -> bool {
         Dispatcher::publish(self, event).is_ok()
     }

@@ -44,6 +44,9 @@ pub struct Member<'s, E: ?Sized + 'static, X: 'static> {
 /// One of them, with no more than it takes to call it.
 pub struct Callee<'s, E: ?Sized, X>(&'s Entry<E, X>);
 
+/// Some of them that lie side by side, to be called in order.
+pub struct Run<'s, E: ?Sized, X>(&'s [Entry<E, X>]);
+
 impl<E: ?Sized, X> Clone for Member<'_, E, X> {
     fn clone(&self) -> Self {
         *self
@@ -153,14 +156,14 @@ impl<E: ?Sized, X> Subscribers<E, X> {
 
     /// All, if they lie side by side. The fast path of a walk.
     #[inline(always)]
-    pub fn single_run(&self) -> Option<impl Iterator<Item = Callee<'_, E, X>>> {
-        self.list.single_run().map(|(run, _)| run.iter().map(Callee))
+    pub fn single_run(&self) -> Option<Run<'_, E, X>> {
+        self.list.single_run().map(|(run, _)| Run(run))
     }
 
     /// All, as runs that lie side by side.
     #[inline(always)]
-    pub fn runs(&self) -> impl Iterator<Item = impl Iterator<Item = Callee<'_, E, X>>> {
-        self.list.runs().map(|(run, _)| run.iter().map(Callee))
+    pub fn runs(&self) -> impl Iterator<Item = Run<'_, E, X>> {
+        self.list.runs().map(|(run, _)| Run(run))
     }
 
     /// All in order, with what is known of them.
@@ -192,6 +195,29 @@ impl<E: ?Sized, X> Subscribers<E, X> {
 
     fn position(&self, target: Target) -> Option<Position> {
         self.list.find(target.id, target.priority)
+    }
+}
+
+impl<'s, E: ?Sized, X> Run<'s, E, X> {
+    /// Runs them in order until one returns an error: that, and which it was.
+    ///
+    /// Four a round: fewer taken branches, and four places to call from, each of which the processor predicts by itself
+    /// (one that always goes to the same place costs less than one that does not).
+    #[inline(always)]
+    pub fn call_until_error(self, event: &E) -> Result<(), (Callee<'s, E, X>, X)> {
+        let call = |entry: &'s Entry<E, X>| Callee(entry).call(event).map_err(|error| (Callee(entry), error));
+        let mut rest = self.0;
+        while let [a, b, c, d, after @ ..] = rest {
+            call(a)?;
+            call(b)?;
+            call(c)?;
+            call(d)?;
+            rest = after;
+        }
+        for entry in rest {
+            call(entry)?;
+        }
+        Ok(())
     }
 }
 
@@ -406,6 +432,12 @@ impl<E: ?Sized, X> fmt::Debug for Newcomer<E, X> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { id, priority, .. } = self;
         f.debug_struct("Newcomer").field("id", id).field("priority", priority).finish_non_exhaustive()
+    }
+}
+
+impl<E: ?Sized, X> fmt::Debug for Run<'_, E, X> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Run").field("len", &self.0.len()).finish()
     }
 }
 

@@ -5,7 +5,7 @@
 
 use crate::error::{Stopped, Undone};
 use signalpost_core::sync::local;
-use signalpost_core::{Callee, Member, SubscriberId, Subscribers};
+use signalpost_core::{Callee, Member, Run, SubscriberId, Subscribers};
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
@@ -29,19 +29,19 @@ pub(crate) fn until_stopped<E: ?Sized, X>(
 
 /// One run; false if one of them stopped the event.
 #[inline(always)]
-fn run_until_stopped<'s, E: ?Sized, X>(
+fn run_until_stopped<E: ?Sized, X>(
     subscribers: &Subscribers<E, X>,
-    run: impl Iterator<Item = Callee<'s, E, X>>,
+    run: Run<'_, E, X>,
     event: &E,
     result: &mut Result<(), Stopped<X>>,
 ) -> bool {
-    for callee in run {
-        if let Err(error) = callee.call(event) {
+    match run.call_until_error(event) {
+        Ok(()) => true,
+        Err((callee, error)) => {
             stopped_by(subscribers, callee, error, result);
-            return false;
+            false
         }
     }
-    true
 }
 
 #[inline(never)]
