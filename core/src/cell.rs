@@ -25,7 +25,7 @@
 //! returned loads `current` after the store, and coherence gives it that value or a later one.
 
 use crate::owner::Owner;
-use crate::pin::{self, ANY, Pin, TooDeep};
+use crate::pin::{self, ANY, Pin, Pinned, TooDeep};
 use crate::retire::{self, BATCH, Collect, Replaced, Retired};
 use crate::sync::{AtomicPtr, AtomicUsize, Ordering, Plant, at, plain, planted};
 use crate::wait::{Deadline, Pause, WaitError};
@@ -159,17 +159,14 @@ impl<T: Snapshot> SharedCell<T> {
     #[cold]
     #[inline(never)]
     fn read_otherwise<R>(&self, limit: u32, f: impl FnOnce(&T) -> R) -> Result<Option<R>, TooDeep> {
-        let pin = match pin::enter_first(self.hot.id, self.hot.fenced) {
-            Some(pin) => pin,
-            None => pin::enter_nested(self.hot.id, self.hot.fenced, limit)?,
-        };
+        let pin = pin::enter(self.hot.id, self.hot.fenced, limit)?;
         Ok(self.follow(&pin).map(f))
     }
 
     /// The snapshot that a pinned reader follows.
     #[inline(always)]
     #[cfg(not(signalpost_arc_swap_reads))]
-    fn follow<'p>(&'p self, _: &'p Pin) -> Option<&'p T> {
+    fn follow<'p>(&'p self, _: &'p impl Pinned) -> Option<&'p T> {
         // Edge VALUE: shows what the snapshot holds. Edge PIN: comes after the word, by the light barrier.
         let current = self.hot.current.load(at(Plant::Value, Acquire));
         if is_empty(current) {
@@ -181,7 +178,7 @@ impl<T: Snapshot> SharedCell<T> {
 
     /// The same by arc-swap's own guard, as a cross-check.
     #[cfg(signalpost_arc_swap_reads)]
-    fn follow<'p>(&'p self, _: &'p Pin) -> Option<&'p T> {
+    fn follow<'p>(&'p self, _: &'p impl Pinned) -> Option<&'p T> {
         let newest = self.owner.load();
         // SAFETY: `owner` owned it after this thread's word went up, so it lives until the word is cleared (4).
         let value = unsafe { &(*Arc::as_ptr(&newest)).value };
@@ -249,9 +246,7 @@ impl<T: Snapshot> SharedCell<T> {
     }
 
     fn pin(&self) -> Pin {
-        let pin = pin::enter_first(self.hot.id, self.hot.fenced);
-        pin.or_else(|| pin::enter_nested(self.hot.id, self.hot.fenced, u32::MAX).ok())
-            .expect("no thread nests as deep as that")
+        pin::enter(self.hot.id, self.hot.fenced, u32::MAX).expect("no thread nests as deep as that")
     }
 
     /// Moves `current` to this snapshot, unless it is there or further on (2). The caller is pinned.

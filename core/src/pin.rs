@@ -111,12 +111,31 @@ pub(crate) struct Pin {
     after: u64,
 }
 
+/// Shows that this thread's word for a cell is up.
+pub(crate) trait Pinned {}
+impl Pinned for Pin {}
+impl Pinned for FirstPin {}
+
+/// A [`Pin`] of the outermost level, which fits two registers.
+#[derive(Debug)]
+pub(crate) struct FirstPin {
+    slot: &'static Slot,
+    after: u64,
+}
+
+impl Drop for FirstPin {
+    #[inline(always)]
+    fn drop(&mut self) {
+        drop(Pin { slot: self.slot, index: 0, after: self.after });
+    }
+}
+
 /// Pins this thread inside the cell `id`, in the common case: it has a slot, and is inside no read. Else `None`, for
-/// [`enter_nested`]. Wait-free.
+/// [`enter`]. Wait-free.
 ///
 /// Apart from that so that the common case is compiled by itself, with the pin in registers.
 #[inline(always)]
-pub(crate) fn enter_first(id: u32, fenced: bool) -> Option<Pin> {
+pub(crate) fn enter_first(id: u32, fenced: bool) -> Option<FirstPin> {
     let slot = local::slot()?;
     let word = &slot.words[0];
     let before = word.load(Relaxed);
@@ -124,12 +143,12 @@ pub(crate) fn enter_first(id: u32, fenced: bool) -> Option<Pin> {
     if planted(Plant::OwnWord) {
         // One word for all levels, which an inner read takes and puts back.
         raise(word, before, id, fenced);
-        return Some(Pin { slot, index: 0, after: before });
+        return Some(FirstPin { slot, after: before });
     }
     if names_something(before) {
         return None;
     }
-    Some(Pin { slot, index: 0, after: raise(word, before, id, fenced) })
+    Some(FirstPin { slot, after: raise(word, before, id, fenced) })
 }
 
 /// Pins this thread inside the cell `id`; an error where it is inside `limit` reads already (6, if less is given).
@@ -137,7 +156,7 @@ pub(crate) fn enter_first(id: u32, fenced: bool) -> Option<Pin> {
 /// Wait-free once the thread has a slot. The first pin of a thread claims one: lock-free, and may allocate.
 #[cold]
 #[inline(never)]
-pub(crate) fn enter_nested(id: u32, fenced: bool, limit: u32) -> Result<Pin, TooDeep> {
+pub(crate) fn enter(id: u32, fenced: bool, limit: u32) -> Result<Pin, TooDeep> {
     let slot = local::slot().unwrap_or_else(local::claim);
     let free = |index: &usize| !names_something(slot.words[*index].load(Relaxed));
     if let Some(index) = (0..OWN_WORDS).find(free) {

@@ -214,8 +214,15 @@ impl<'s, E: ?Sized, X> Run<'s, E, X> {
             call(d)?;
             rest = after;
         }
-        for entry in rest {
-            call(entry)?;
+        // The last ones, without a loop.
+        if let [a, rest @ ..] = rest {
+            call(a)?;
+            if let [b, rest @ ..] = rest {
+                call(b)?;
+                if let [c, ..] = rest {
+                    call(c)?;
+                }
+            }
         }
         Ok(())
     }

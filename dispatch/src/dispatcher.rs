@@ -214,9 +214,11 @@ impl<E: ?Sized + 'static, X: 'static> Dispatcher<E, X> {
     // Always, as a loop over closures would be: out of line, the registers that the loop saves cost more than the pin.
     #[inline(always)]
     pub fn publish(&self, event: &E) -> Result<(), Stopped<X>> {
-        let mut result = Ok(());
-        self.read(|all| walk::until_stopped(all, event, &mut result));
-        result
+        let mut stopped = None;
+        match self.read(|all| walk::until_stopped(all, event, &mut stopped)) {
+            None | Some(true) => Ok(()),
+            Some(false) => stopped.map_or(Ok(()), Err),
+        }
     }
 
     /// As [`publish`](Self::publish), with an error instead of a panic past the depth limit.
@@ -225,11 +227,12 @@ impl<E: ?Sized + 'static, X: 'static> Dispatcher<E, X> {
     /// [`PublishError`]: a subscriber stopped the event, or nobody was called since publishes are nested too deep.
     #[inline(always)]
     pub fn try_publish(&self, event: &E) -> Result<(), PublishError<X>> {
-        let mut result = Ok(());
-        self.cell
-            .read_within(self.max_depth, |all| walk::until_stopped(all, event, &mut result))
-            .map_err(PublishError::TooDeep)?;
-        result.map_err(PublishError::Stopped)
+        let mut stopped = None;
+        match self.cell.read_within(self.max_depth, |all| walk::until_stopped(all, event, &mut stopped)) {
+            Ok(None | Some(true)) => Ok(()),
+            Ok(Some(false)) => stopped.map_or(Ok(()), |stopped| Err(PublishError::Stopped(stopped))),
+            Err(deep) => Err(PublishError::TooDeep(deep)),
+        }
     }
 
     /// Runs every subscriber in order, whatever they return, and collects the errors with who returned them.
@@ -257,9 +260,11 @@ impl<E: ?Sized + 'static, X: 'static> Dispatcher<E, X> {
     /// ```
     #[inline]
     pub fn publish_with<B: Borrow<E>>(&self, make: impl FnOnce() -> B) -> Result<(), Stopped<X>> {
-        let mut result = Ok(());
-        self.read(|all| walk::until_stopped(all, make().borrow(), &mut result));
-        result
+        let mut stopped = None;
+        match self.read(|all| walk::until_stopped(all, make().borrow(), &mut stopped)) {
+            None | Some(true) => Ok(()),
+            Some(false) => stopped.map_or(Ok(()), Err),
+        }
     }
 
     /// As [`publish`](Self::publish); but when a subscriber stops the event, those that had run before it are given `undo`,

@@ -9,36 +9,33 @@ use signalpost_core::{Callee, Member, Run, SubscriberId, Subscribers};
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-/// Runs them until one returns an error, which it puts into `result`.
+/// Runs them until one returns an error, and says whether none did; who did is put into `stopped`.
 ///
-/// By reference, and apart for lists of one run: so that in the common case nothing but the loop is in the publisher's
+/// By reference, and apart for lists of one run: so that in the common case nothing but the calls is in the publisher's
 /// code, and nothing larger than a register is moved.
 #[inline(always)]
 pub(crate) fn until_stopped<E: ?Sized, X>(
     subscribers: &Subscribers<E, X>,
     event: &E,
-    result: &mut Result<(), Stopped<X>>,
-) {
+    stopped: &mut Option<Stopped<X>>,
+) -> bool {
     match subscribers.single_run() {
-        Some(run) => {
-            run_until_stopped(subscribers, run, event, result);
-        }
-        None => runs_until_stopped(subscribers, event, result),
+        Some(run) => run_until_stopped(subscribers, run, event, stopped),
+        None => runs_until_stopped(subscribers, event, stopped),
     }
 }
 
-/// One run; false if one of them stopped the event.
 #[inline(always)]
 fn run_until_stopped<E: ?Sized, X>(
     subscribers: &Subscribers<E, X>,
     run: Run<'_, E, X>,
     event: &E,
-    result: &mut Result<(), Stopped<X>>,
+    stopped: &mut Option<Stopped<X>>,
 ) -> bool {
     match run.call_until_error(event) {
         Ok(()) => true,
         Err((callee, error)) => {
-            stopped_by(subscribers, callee, error, result);
+            stopped_by(subscribers, callee, error, stopped);
             false
         }
     }
@@ -48,13 +45,9 @@ fn run_until_stopped<E: ?Sized, X>(
 fn runs_until_stopped<E: ?Sized, X>(
     subscribers: &Subscribers<E, X>,
     event: &E,
-    result: &mut Result<(), Stopped<X>>,
-) {
-    for run in subscribers.runs() {
-        if !run_until_stopped(subscribers, run, event, result) {
-            return;
-        }
-    }
+    stopped: &mut Option<Stopped<X>>,
+) -> bool {
+    subscribers.runs().all(|run| run_until_stopped(subscribers, run, event, stopped))
 }
 
 /// Looks for the place, so that the loop need not count.
@@ -64,14 +57,14 @@ fn stopped_by<E: ?Sized, X>(
     subscribers: &Subscribers<E, X>,
     callee: Callee<'_, E, X>,
     error: X,
-    result: &mut Result<(), Stopped<X>>,
+    stopped: &mut Option<Stopped<X>>,
 ) {
     let position = subscribers.place_of(callee);
-    let Some(member) = subscribers.nth(position) else { return };
-    *result = Err(stopped(subscribers, member, position, error));
+    let member = subscribers.nth(position).expect("it was found there");
+    *stopped = Some(stopped_at(subscribers, member, position, error));
 }
 
-fn stopped<E: ?Sized, X>(
+fn stopped_at<E: ?Sized, X>(
     subscribers: &Subscribers<E, X>,
     member: Member<'_, E, X>,
     position: usize,
@@ -125,7 +118,7 @@ pub(crate) fn or_undo<E: ?Sized, X>(
             Ok(Ok(())) if skipped => {}
             Ok(Ok(())) => ran.set(position),
             Ok(Err(error)) => {
-                let stopped = stopped(subscribers, member, position, error);
+                let stopped = stopped_at(subscribers, member, position, error);
                 return Err(Undone { stopped, undo_errors: undo_all(subscribers, &ran, position, undo) });
             }
             Err(panic) => {
