@@ -1,6 +1,6 @@
 //! How a shared snapshot stays valid: pins, cells, retired snapshots, and the list of subscribers.
 //!
-//! Part of [signalpost](https://docs.rs/signalpost), and re-exported by it; depend on that. This crate holds the unsafe
+//! Part of `signalpost`, and re-exported by it; depend on that. This crate holds the unsafe
 //! code, starts no thread, and reads a clock only where a timeout is given to it.
 //!
 //! | module | owns |

@@ -1,6 +1,6 @@
 //! What publish and subscribe promise: order, stop, isolation, cancel.
 //!
-//! Part of [signalpost](https://docs.rs/signalpost), and re-exported by it; depend on that.
+//! Part of `signalpost`, and re-exported by it; depend on that.
 //!
 //! | module | owns |
 //! |---|---|
