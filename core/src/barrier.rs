@@ -65,7 +65,7 @@ pub(crate) fn light(fenced: bool) {
     if planted(Plant::Light) {
         return;
     }
-    if fenced {
+    if fenced || cfg!(signalpost_loom) {
         fence(Ordering::SeqCst);
     } else {
         std::sync::atomic::compiler_fence(Ordering::SeqCst);
@@ -144,12 +144,13 @@ mod membarrier {
     not(miri)
 )))]
 mod membarrier {
+    /// A model takes the common path of readers, that of this mode, with a fence for the kernel's barrier.
     pub(super) fn register() -> bool {
-        false
+        cfg!(signalpost_loom)
     }
 
-    /// Never called: no cell is in mode `Membarrier` here.
+    /// Elsewhere never called: no cell is in mode `Membarrier` there.
     pub(super) fn all_threads() -> bool {
-        false
+        cfg!(signalpost_loom)
     }
 }

@@ -172,6 +172,9 @@ impl<T: Snapshot> SharedCell<T> {
         if is_empty(current) {
             return None;
         }
+        #[cfg(signalpost_loom)]
+        // SAFETY: as below.
+        unsafe { &*untagged(current) }.watched.look();
         // SAFETY: a live snapshot by invariants 2 and 4: this thread's word names the cell.
         Some(unsafe { &(*untagged(current)).value })
     }

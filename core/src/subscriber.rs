@@ -19,10 +19,10 @@
 //! | edge  | one side                       | other side                       | model that fails without it |
 //! |-------|--------------------------------|----------------------------------|-----------------------------|
 //! | LATCH | captures gone: Release         | waiter: Acquire                  | `cancel_and_wait_returns_when_the_captures_are_gone` |
-//! | FREE  | first to leave: Release        | second: Acquire                  | (as `Arc`'s; the memory itself is not modelled) |
+//! | FREE  | first to leave: Release        | second: Acquire fence            | `a_block_is_freed_by_the_second_to_leave` |
 
 use crate::retire::without_unwinding;
-use crate::sync::{AtomicU32, Ordering, Plant, UnsafeCell, at, fence, plain};
+use crate::sync::{AtomicU32, Ordering, Plant, UnsafeCell, at, fence, plain, planted};
 use Ordering::{Acquire, Relaxed, Release};
 use std::fmt;
 use std::marker::PhantomData;
@@ -299,7 +299,9 @@ unsafe fn leave(block: NonNull<Life>, me: u32, other: u32, free: unsafe fn(NonNu
     let life = unsafe { block.as_ref() };
     // Edge LATCH for the owner, edge FREE for both.
     if life.0.fetch_or(me, at(Plant::LatchSet, Release)) & other != 0 {
-        fence(Acquire);
+        if !planted(Plant::LeftSecond) {
+            fence(Acquire);
+        }
         // SAFETY: both have left, and this is the second.
         unsafe { free(block) };
     }
@@ -347,6 +349,9 @@ unsafe fn release<F>(block: NonNull<Life>) {
 /// # Safety
 /// `block` is a `Block<F>` that both parties have left.
 unsafe fn free<F>(block: NonNull<Life>) {
+    #[cfg(signalpost_loom)]
+    // SAFETY: not freed yet.
+    unsafe { block.cast::<Block<F>>().as_ref() }.closure.with_mut(|_| ());
     // SAFETY: from `Box::leak` in `Subscriber::new`; the closure in it is a `ManuallyDrop`.
     drop(unsafe { Box::from_raw(block.cast::<Block<F>>().as_ptr()) });
 }

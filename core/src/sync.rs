@@ -151,8 +151,10 @@ plants! {
     StackPush,
     /// Ordering: the Acquire with which a collector empties that stack.
     StackTake,
-    /// Ordering: the Release with which dropped captures are announced.
+    /// Ordering: the Release with which dropped captures are announced, and a handle leaves.
     LatchSet,
+    /// Ordering: the Acquire fence of the second to leave a subscriber, before it frees the memory.
+    LeftSecond,
     /// Ordering: the Acquire with which a waiter looks for it.
     LatchSeen,
     /// Rule: a writer is pinned while it compares and moves `current`.
