@@ -3,7 +3,7 @@
 #[path = "../../dispatch/tests/common/mod.rs"]
 mod common;
 
-use common::{Drops, Gate, Log, Stay, Token, message, within};
+use common::{Drops, Gate, Log, Stay, Token, alone, message, within};
 use signalpost::core::{Ending, Snapshot, SnapshotCell};
 use signalpost::{TooDeep, WaitError};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -42,6 +42,7 @@ fn set(cell: &Cell, number: u64, drops: &Drops) {
 
 #[test]
 fn a_new_cell_is_empty_and_calls_nobody() {
+    let _alone = alone();
     let cell = Cell::new();
     assert!(cell.is_empty() && cell.get().is_none());
     assert_eq!(cell.read(|_| unreachable!("there is nothing")), None::<()>);
@@ -53,6 +54,7 @@ fn a_new_cell_is_empty_and_calls_nobody() {
 
 #[test]
 fn a_read_sees_the_newest_value() {
+    let _alone = alone();
     let (cell, drops) = (Cell::default(), Drops::new());
     for number in 1..100 {
         set(&cell, number, &drops);
@@ -66,6 +68,7 @@ fn a_read_sees_the_newest_value() {
 
 #[test]
 fn an_empty_value_is_not_read_but_is_kept_like_any_other() {
+    let _alone = alone();
     let (cell, drops) = (Cell::new(), Drops::new());
     set(&cell, 1, &drops);
     set(&cell, 0, &drops);
@@ -80,6 +83,7 @@ fn an_empty_value_is_not_read_but_is_kept_like_any_other() {
 
 #[test]
 fn a_change_that_keeps_installs_and_retires_nothing() {
+    let _alone = alone();
     let (cell, drops) = (Cell::new(), Drops::new());
     assert!(!cell.update(|_| None));
     set(&cell, 7, &drops);
@@ -92,6 +96,7 @@ fn a_change_that_keeps_installs_and_retires_nothing() {
 
 #[test]
 fn a_writer_that_only_trims_keeps_no_more_than_a_batch() {
+    let _alone = alone();
     let (cell, drops) = (Cell::new(), Drops::new());
     let shared = cell.shared();
     for number in 1..1_000 {
@@ -107,6 +112,7 @@ fn a_writer_that_only_trims_keeps_no_more_than_a_batch() {
 
 #[test]
 fn the_parts_of_the_last_value_are_asked_for_once_and_dropped_with_the_cell() {
+    let _alone = alone();
     static ASKED: AtomicU32 = AtomicU32::new(0);
     #[derive(Default)]
     struct Whole(Option<Drops>);
@@ -133,6 +139,7 @@ fn the_parts_of_the_last_value_are_asked_for_once_and_dropped_with_the_cell() {
 
 #[test]
 fn the_context_belongs_to_the_cell() {
+    let _alone = alone();
     let (cell, drops) = (Cell::new(), Drops::new());
     cell.shared().context().store(7, SeqCst);
     set(&cell, 1, &drops);
@@ -141,6 +148,7 @@ fn the_context_belongs_to_the_cell() {
 
 #[test]
 fn a_reader_keeps_its_value_whatever_is_written_meanwhile() {
+    let _alone = alone();
     let (cell, drops) = (Cell::new(), Drops::new());
     set(&cell, 1, &drops);
     cell.read(|outer| {
@@ -158,6 +166,7 @@ fn a_reader_keeps_its_value_whatever_is_written_meanwhile() {
 
 #[test]
 fn reads_of_many_cells_nest_and_unwind() {
+    let _alone = alone();
     let drops = Drops::new();
     let cells: Vec<_> = (0..20).map(|_| Cell::new()).collect();
     cells.iter().zip(1..).for_each(|(cell, number)| set(cell, number, &drops));
@@ -182,6 +191,7 @@ fn reads_of_many_cells_nest_and_unwind() {
 
 #[test]
 fn the_limit_is_that_of_the_call() {
+    let _alone = alone();
     let (cell, drops) = (Cell::new(), Drops::new());
     set(&cell, 1, &drops);
     fn nest(cell: &Cell, limit: u32, depth: u32) -> (u32, TooDeep) {
@@ -200,6 +210,7 @@ fn the_limit_is_that_of_the_call() {
 
 #[test]
 fn synchronize_waits_for_readers_of_this_cell_alone() {
+    let _alone = alone();
     within(|| {
         let (cell, other, drops) = (Arc::new(Cell::new()), Cell::new(), Drops::new());
         set(&cell, 1, &drops);
@@ -225,6 +236,7 @@ fn synchronize_waits_for_readers_of_this_cell_alone() {
 
 #[test]
 fn synchronize_inside_a_read_of_the_same_cell_is_an_error_at_once() {
+    let _alone = alone();
     within(|| {
         let (cell, other, drops) = (Cell::new(), Cell::new(), Drops::new());
         set(&cell, 1, &drops);
@@ -240,6 +252,7 @@ fn synchronize_inside_a_read_of_the_same_cell_is_an_error_at_once() {
 
 #[test]
 fn synchronize_does_not_wait_for_readers_that_came_later() {
+    let _alone = alone();
     within(|| {
         // Readers that follow each other without a gap: were later ones waited for, this would never end.
         let (cell, drops, stop) = (Arc::new(Cell::new()), Drops::new(), Gate::new());
@@ -268,6 +281,7 @@ fn synchronize_does_not_wait_for_readers_that_came_later() {
 
 #[test]
 fn a_change_that_panics_changes_nothing_and_harms_nobody() {
+    let _alone = alone();
     let (cell, drops) = (Cell::new(), Drops::new());
     set(&cell, 1, &drops);
     let panic = catch_unwind(AssertUnwindSafe(|| cell.update(|_| resume_unwind(Box::new("change")))));
@@ -279,6 +293,7 @@ fn a_change_that_panics_changes_nothing_and_harms_nobody() {
 
 #[test]
 fn a_change_may_write_to_the_cell_that_it_changes() {
+    let _alone = alone();
     let (cell, drops) = (Cell::new(), Drops::new());
     let mut calls = 0;
     cell.update(|old| {
@@ -294,6 +309,7 @@ fn a_change_may_write_to_the_cell_that_it_changes() {
 
 #[test]
 fn no_writer_loses_anothers_change() {
+    let _alone = alone();
     within(|| {
         let cell = Arc::new(Cell::new());
         let writer = |_| {
@@ -313,6 +329,7 @@ fn no_writer_loses_anothers_change() {
 
 #[test]
 fn the_first_write_may_be_made_by_many_threads_at_once() {
+    let _alone = alone();
     within(|| {
         for _ in 0..500 {
             let cell = Arc::new(Cell::new());
@@ -334,6 +351,7 @@ fn the_first_write_may_be_made_by_many_threads_at_once() {
 
 #[test]
 fn a_destructor_may_use_the_cell_and_may_not_wait_for_it() {
+    let _alone = alone();
     struct Parting(Log<Result<(), WaitError>>);
     impl Drop for Parting {
         fn drop(&mut self) {
@@ -363,6 +381,7 @@ fn a_destructor_may_use_the_cell_and_may_not_wait_for_it() {
 #[cfg(target_os = "linux")]
 #[test]
 fn synchronize_says_that_the_barrier_is_lost() {
+    let _alone = alone();
     use common::{process::child, seccomp};
     if !seccomp::supported() {
         return;

@@ -101,12 +101,6 @@ impl Snapshot for Version {
     }
 }
 
-/// Both tests count canaries, so they take turns.
-fn alone() -> std::sync::MutexGuard<'static, ()> {
-    static ALONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
-    ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-}
-
 fn nothing_is_left() {
     let (made, dropped) = (MADE.load(SeqCst), DROPPED.load(SeqCst));
     assert_eq!(made, dropped, "leaked or dropped twice");
@@ -115,7 +109,7 @@ fn nothing_is_left() {
 
 #[test]
 fn readers_see_live_versions_that_never_go_back() {
-    let _alone = alone();
+    let _alone = common::alone(); // canaries are counted for the process
     let cells: Arc<[SnapshotCell<Version>; 3]> = Arc::default();
     let (stop, reads) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
 
@@ -214,8 +208,10 @@ fn readers_see_live_versions_that_never_go_back() {
 
 #[test]
 fn publishers_run_live_subscribers_while_everything_changes() {
-    let _alone = alone();
-    type Post = Dispatcher<u64, Infallible>;
+    let _alone = common::alone(); // canaries are counted for the process
+    /// A seed, and how deep it may still be published.
+    type Event = (u64, u32);
+    type Post = Dispatcher<Event, Infallible>;
     let posts: Arc<[Post; 3]> = Arc::default();
     let (stop, calls) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
 
@@ -224,16 +220,18 @@ fn publishers_run_live_subscribers_while_everything_changes() {
         posts: &Arc<[Post; 3]>,
         calls: &Arc<AtomicU64>,
         gone: Arc<AtomicBool>,
-    ) -> impl Fn(&u64) + Send + Sync + 'static + use<> {
+    ) -> impl Fn(&Event) + Send + Sync + 'static + use<> {
         let (posts, calls, canary) = (Arc::downgrade(posts), calls.clone(), Canary::new());
-        move |seed: &u64| {
+        let own = MADE.load(Relaxed); // so that not all stall at the same events
+        move |&(seed, deeper): &Event| {
             canary.look();
-            let mut random = Random::of(*seed);
+            let mut random = Random::of(seed ^ own);
             random.stall();
-            if seed % 64 < 2
+            if deeper > 0
+                && random.below(8) == 0
                 && let Some(posts) = posts.upgrade()
             {
-                posts[random.below(3) as usize].publish(&(seed / 2));
+                posts[random.below(3) as usize].publish(&(seed >> 1, deeper - 1));
             }
             assert!(!gone.load(SeqCst), "runs after a wait for it has returned");
             canary.look();
@@ -247,7 +245,7 @@ fn publishers_run_live_subscribers_while_everything_changes() {
         threads.push(thread::spawn(move || {
             let mut random = Random::of(thread);
             while !stop.load(Relaxed) {
-                let seed = random.next() >> 8;
+                let seed = (random.next(), (random.below(64) == 0).into());
                 match random.below(16) {
                     0 => drop(posts[0].publish_all(&seed)),
                     1 => posts[1].publish_or_undo(&seed, &seed).unwrap(),
@@ -292,8 +290,8 @@ fn publishers_run_live_subscribers_while_everything_changes() {
                     5 => {
                         let canary = Canary::new();
                         post.scope(|scope| {
-                            scope.subscribe(|_: &u64| canary.look());
-                            post.publish(&round);
+                            scope.subscribe(|_: &Event| canary.look());
+                            post.publish(&(round, 1));
                         })
                         .unwrap();
                     }

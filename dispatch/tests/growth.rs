@@ -3,11 +3,11 @@
 
 mod common;
 
-use common::{Drops, Plain};
+use common::{Drops, Plain, alone};
 use signalpost::SubscribeOptions;
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicIsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 /// The system's allocator, which knows how many bytes are out.
@@ -32,13 +32,7 @@ unsafe impl GlobalAlloc for Measuring {
 #[global_allocator]
 static ALLOCATOR: Measuring = Measuring;
 
-/// One test at a time, to its very end: they all look at the same figure.
-fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// By how many bytes this process has grown from the first tenth of the rounds to the last.
+/// By how many bytes this process has grown (so one test at a time, to its very end) from the first tenth of the rounds to the last.
 fn growth(rounds: usize, mut round: impl FnMut(usize)) -> isize {
     (0..rounds / 10).for_each(&mut round);
     let before = OUT.load(Relaxed);

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Drops, Later, Log, Place, Plain, Stay, message, publisher_inside, within};
+use common::{Drops, Later, Log, Place, Plain, Stay, alone, message, publisher_inside, within};
 use signalpost::{Dispatcher, PublishError, Subscription, TooDeep, WaitError};
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -27,6 +27,7 @@ fn panic_of(f: impl FnOnce()) -> String {
 
 #[test]
 fn a_publish_without_end_panics_at_64_levels_with_the_dispatchers_name() {
+    let _alone = alone();
     let (post, log) = endless(Plain::named("orders"));
     let text = panic_of(|| post.publish(&0).unwrap());
     assert!(text.contains("orders") && text.contains("64"), "{text}");
@@ -38,6 +39,7 @@ fn a_publish_without_end_panics_at_64_levels_with_the_dispatchers_name() {
 
 #[test]
 fn a_dispatcher_without_a_name_says_so() {
+    let _alone = alone();
     let (post, _log) = endless(Plain::new());
     let text = panic_of(|| post.publish(&0).unwrap());
     assert!(text.contains("unnamed"), "{text}");
@@ -45,6 +47,7 @@ fn a_dispatcher_without_a_name_says_so() {
 
 #[test]
 fn the_limit_can_be_chosen() {
+    let _alone = alone();
     for limit in [8, 9, 65, 200] {
         let (post, log) = endless(Plain::new().with_max_depth(limit));
         within(move || panic_of(|| post.publish(&0).unwrap()));
@@ -54,6 +57,7 @@ fn the_limit_can_be_chosen() {
 
 #[test]
 fn a_limit_below_8_or_above_4096_is_refused() {
+    let _alone = alone();
     for limit in [0, 1, 7, 4_097, u32::MAX] {
         let text = panic_of(|| drop(Plain::<u32>::new().with_max_depth(limit)));
         assert!(text.contains("8 to 4096"), "{text}");
@@ -63,6 +67,7 @@ fn a_limit_below_8_or_above_4096_is_refused() {
 
 #[test]
 fn try_publish_says_too_deep_at_exactly_64() {
+    let _alone = alone();
     let post: Arc<Dispatcher<u32, Infallible>> = Arc::default();
     let log = Log::new();
     let (own, seen) = (post.clone(), log.clone());
@@ -80,6 +85,7 @@ fn try_publish_says_too_deep_at_exactly_64() {
 
 #[test]
 fn every_way_to_publish_has_the_limit() {
+    let _alone = alone();
     let post = Arc::new(Plain::named("all ways"));
     let refused = Log::new();
     let (own, seen) = (post.clone(), refused.clone());
@@ -107,6 +113,7 @@ fn every_way_to_publish_has_the_limit() {
 
 #[test]
 fn the_limit_counts_publishes_of_any_dispatchers() {
+    let _alone = alone();
     let (a, b) = (Arc::new(Plain::new()), Arc::new(Plain::new().with_max_depth(10)));
     let log = Log::new();
     let (to_b, seen) = (b.clone(), log.clone());
@@ -126,6 +133,7 @@ fn the_limit_counts_publishes_of_any_dispatchers() {
 
 #[test]
 fn an_empty_dispatcher_is_never_too_deep() {
+    let _alone = alone();
     let empty = Plain::new();
     let post = Arc::new(Plain::new());
     let own = post.clone();
@@ -166,6 +174,7 @@ const DEPTHS: [usize; 8] = [1, 2, 5, 6, 7, 8, 9, 40];
 
 #[test]
 fn what_is_cancelled_at_any_depth_is_reclaimed_when_the_outermost_publish_is_over() {
+    let _alone = alone();
     for levels in DEPTHS {
         let (posts, deepest) = tower(levels);
         let drops = Drops::new();
@@ -190,6 +199,7 @@ fn what_is_cancelled_at_any_depth_is_reclaimed_when_the_outermost_publish_is_ove
 
 #[test]
 fn waiting_inside_any_of_the_publishes_that_this_thread_is_in_is_an_error_at_once() {
+    let _alone = alone();
     within(|| {
         for levels in DEPTHS {
             let (posts, deepest) = tower(levels);
@@ -210,6 +220,7 @@ fn waiting_inside_any_of_the_publishes_that_this_thread_is_in_is_an_error_at_onc
 
 #[test]
 fn waiting_for_another_dispatcher_works_up_to_six_levels_deep() {
+    let _alone = alone();
     within(|| {
         for levels in [1, 2, 5, 6] {
             let (posts, deepest) = tower(levels);
@@ -231,6 +242,7 @@ fn waiting_for_another_dispatcher_works_up_to_six_levels_deep() {
 
 #[test]
 fn deeper_than_six_levels_a_wait_for_another_dispatcher_is_refused_and_works_later() {
+    let _alone = alone();
     within(|| {
         let (posts, deepest) = tower(7);
         let other = Arc::new(Plain::new());
@@ -249,6 +261,7 @@ fn deeper_than_six_levels_a_wait_for_another_dispatcher_is_refused_and_works_lat
 
 #[test]
 fn a_thread_deep_inside_one_dispatcher_delays_nothing_of_another() {
+    let _alone = alone();
     within(|| {
         // a -> b, and the thread sleeps in b; c is nobody's.
         let (a, b, c) = (Arc::new(Plain::new()), Arc::new(Plain::new()), Arc::new(Plain::new()));
@@ -283,6 +296,7 @@ fn a_thread_deep_inside_one_dispatcher_delays_nothing_of_another() {
 
 #[test]
 fn a_thread_that_comes_and_goes_in_an_inner_dispatcher_is_not_taken_for_one_that_stays() {
+    let _alone = alone();
     within(|| {
         // The thread never leaves `outer`, and each of its reads of `inner` is short.
         let (outer, inner) = (Arc::new(Plain::new()), Arc::new(Plain::new()));
@@ -313,6 +327,7 @@ fn a_thread_that_comes_and_goes_in_an_inner_dispatcher_is_not_taken_for_one_that
 
 #[test]
 fn mutual_recursion_unwinds_through_both_and_both_work_again() {
+    let _alone = alone();
     let (a, b) = (Arc::new(Plain::named("a")), Arc::new(Plain::named("b")));
     let (to_a, to_b) = (Arc::downgrade(&a), Arc::downgrade(&b));
     let sub: Later<Subscription> = Later::new();

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Drops, Log, Place, Plain, message, within};
+use common::{Drops, Log, Place, Plain, alone, message, within};
 use signalpost::{Dispatcher, Subscription};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
@@ -31,6 +31,7 @@ fn panic_of(publish: impl FnOnce()) -> usize {
 
 #[test]
 fn a_panic_at_any_place_reaches_the_publisher_unchanged_and_the_rest_do_not_run() {
+    let _alone = alone();
     for (len, place) in
         [(1, 0), (3, 0), (3, 1), (3, 2), (65, 0), (65, 64), (257, 255), (257, 256), (600, 300)]
     {
@@ -50,6 +51,7 @@ fn a_panic_at_any_place_reaches_the_publisher_unchanged_and_the_rest_do_not_run(
 
 #[test]
 fn every_way_to_publish_unwinds_alike() {
+    let _alone = alone();
     let drops = Drops::new();
     let (post, log, subs) = panicking(3, 1, &drops);
     let ways: [&dyn Fn(); 4] = [
@@ -70,6 +72,7 @@ fn every_way_to_publish_unwinds_alike() {
 
 #[test]
 fn after_a_panic_the_thread_counts_as_outside() {
+    let _alone = alone();
     within(|| {
         let drops = Drops::new();
         let (post, _, subs) = panicking(2, 1, &drops);
@@ -83,6 +86,7 @@ fn after_a_panic_the_thread_counts_as_outside() {
 
 #[test]
 fn a_panic_that_is_caught_in_an_outer_subscriber_ends_only_the_inner_publish() {
+    let _alone = alone();
     let drops = Drops::new();
     let (inner, log, subs) = panicking(2, 0, &drops);
     let outer = Plain::new();
@@ -101,6 +105,7 @@ fn a_panic_that_is_caught_in_an_outer_subscriber_ends_only_the_inner_publish() {
 
 #[test]
 fn a_panic_through_several_levels_leaves_all_of_them() {
+    let _alone = alone();
     within(|| {
         // Deeper than the levels that have a mark of their own.
         static CHAIN: [Plain; 9] = [const { Plain::new() }; 9];
@@ -128,6 +133,7 @@ fn a_panic_through_several_levels_leaves_all_of_them() {
 
 #[test]
 fn what_a_subscriber_changed_before_it_panicked_is_in_force_and_reclaimed() {
+    let _alone = alone();
     let post = std::sync::Arc::new(Plain::new());
     let drops = Drops::new();
     let token = drops.token();
@@ -147,6 +153,7 @@ fn what_a_subscriber_changed_before_it_panicked_is_in_force_and_reclaimed() {
 
 #[test]
 fn a_capture_whose_destructor_panics_while_its_publisher_unwinds_does_not_abort() {
+    let _alone = alone();
     let post = Plain::new();
     let bomb = common::OnDrop::new(|| resume_unwind(Box::new("from the destructor")));
     let victim = post.subscribe(move |_: &u32| bomb.touch());
@@ -163,6 +170,7 @@ fn a_capture_whose_destructor_panics_while_its_publisher_unwinds_does_not_abort(
 
 #[test]
 fn an_error_value_that_panics_in_its_own_destructor_is_the_publishers_affair() {
+    let _alone = alone();
     struct Bomb;
     impl Drop for Bomb {
         fn drop(&mut self) {
@@ -181,6 +189,7 @@ fn an_error_value_that_panics_in_its_own_destructor_is_the_publishers_affair() {
 
 #[test]
 fn a_panic_while_the_event_is_built_reaches_the_publisher_and_nobody_runs() {
+    let _alone = alone();
     let drops = Drops::new();
     let (post, log, _subs) = panicking(2, 9, &drops);
     let make = || -> u32 { resume_unwind(Box::new(3_usize)) };

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Drops, Log, within};
+use common::{Drops, Log, alone, within};
 use signalpost::{BoxError, Dispatcher};
 use std::convert::Infallible;
 use std::thread;
@@ -14,6 +14,7 @@ static MANY: [Dispatcher<[u8], u8>; 4] = [const { Dispatcher::new() }; 4];
 
 #[test]
 fn a_static_dispatcher_works_from_every_thread() {
+    let _alone = alone();
     within(|| {
         let (drops, log) = (Drops::new(), Log::new());
         let subscriber = |n: u32| {
@@ -35,6 +36,7 @@ fn a_static_dispatcher_works_from_every_thread() {
 
 #[test]
 fn a_named_static_with_a_limit_of_its_own() {
+    let _alone = alone();
     let sub = NAMED.subscribe(|text: &str| -> Result<(), BoxError> {
         if let Some(rest) = text.get(1..) {
             NAMED.publish(rest)?;
@@ -50,6 +52,7 @@ fn a_named_static_with_a_limit_of_its_own() {
 
 #[test]
 fn an_array_of_dispatchers_is_as_many() {
+    let _alone = alone();
     let _subs: Vec<_> = (0..4)
         .map(|n| MANY[n].subscribe(move |bytes: &[u8]| if bytes.len() > n { Err(bytes[n]) } else { Ok(()) }))
         .collect();
@@ -59,6 +62,7 @@ fn an_array_of_dispatchers_is_as_many() {
 
 #[test]
 fn a_dispatcher_may_be_moved_and_swapped_while_handles_live() {
+    let _alone = alone();
     let log = Log::new();
     let logging = |post: &Dispatcher<u32, Infallible>, name: &'static str| {
         let log = log.clone();

@@ -11,7 +11,7 @@ use signalpost::Dispatcher;
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError, mpsc};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
@@ -35,6 +35,13 @@ pub fn within<R: Send + 'static>(test: impl FnOnce() -> R + Send + 'static) -> R
         Ok(Err(panic)) => resume_unwind(panic),
         Err(_) => panic!("hangs: not done after {HANG:?}"),
     }
+}
+
+/// Makes the tests of a file take turns: where some nest deeper than six publishes, at which a thread counts as inside
+/// everything, and others look at what has been reclaimed.
+pub fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What happened, in order.
