@@ -1,0 +1,50 @@
+//! `signalpost-fuzz history FILE...`, `signalpost-fuzz list FILE...`: shows what happens in an input, and whether the model
+//! agrees. `signalpost-fuzz seed DIR`: writes the hand-written histories there.
+
+use signalpost_fuzz::{History, KNOWN, list_with, seeds};
+use std::path::Path;
+use std::process::ExitCode;
+
+const USAGE: &str = "usage: signalpost-fuzz history|list FILE...\n       signalpost-fuzz seed DIR";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let done = match args.split_first() {
+        Some((verb, files)) if verb == "history" && !files.is_empty() => files.iter().try_for_each(history),
+        Some((verb, files)) if verb == "list" && !files.is_empty() => files.iter().try_for_each(list),
+        Some((verb, [folder])) if verb == "seed" => seed(Path::new(folder)),
+        _ => Err(USAGE.to_owned()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("{message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn read(file: &String) -> Result<Vec<u8>, String> {
+    std::fs::read(file).map_err(|error| format!("cannot read {file}: {error}"))
+}
+
+fn history(file: &String) -> Result<(), String> {
+    let history = History::run_aloud(&read(file)?);
+    history.check(KNOWN)?;
+    println!("{file}: {} lines, as the model says", history.lines());
+    Ok(())
+}
+
+fn list(file: &String) -> Result<(), String> {
+    let happened = list_with(&read(file)?, &[])?;
+    println!("{file}: as a Vec says; {happened:?}");
+    Ok(())
+}
+
+fn seed(folder: &Path) -> Result<(), String> {
+    for (name, bytes) in seeds() {
+        let file = folder.join(name);
+        std::fs::write(&file, bytes).map_err(|error| format!("cannot write {}: {error}", file.display()))?;
+    }
+    Ok(())
+}

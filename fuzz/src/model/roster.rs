@@ -1,0 +1,120 @@
+//! The list of one dispatcher, and what a write makes of it.
+
+use super::*;
+
+impl<'t> Model<'t> {
+    pub(super) fn insert(&self, list: &mut Vec<Item>, item: Item) {
+        let newest_first = self.is(Twist::NewestFirst);
+        let at = list.iter().take_while(|other| {
+            other.priority > item.priority || (other.priority == item.priority && !newest_first)
+        });
+        list.insert(at.count(), item);
+    }
+
+    /// Where it is in the list; one that has ended is in it no more, to all that ask.
+    pub(super) fn find(&self, list: &[Item], sub: usize) -> Option<usize> {
+        let at = list.iter().position(|item| item.sub == sub)?;
+        (!self.subs[sub].ended || self.is(Twist::EndedIsFound)).then_some(at)
+    }
+
+    /// Does one step to a list, and says whether it changed anything.
+    pub(super) fn step(&self, list: &mut Vec<Item>, step: &Change) -> bool {
+        match *step {
+            Change::Subscribe(sub) => {
+                if self.subs[sub].stillborn && !self.is(Twist::EditForgetsCancel) {
+                    return false;
+                }
+                let how = self.subs[sub].how;
+                self.insert(list, Item { sub, priority: how.priority(), paused: how.paused() });
+                true
+            }
+            Change::Cancel(sub) => self.find(list, sub).map(|at| list.remove(at)).is_some(),
+            Change::Pause(sub, paused) => {
+                let Some(at) = self.find(list, sub) else { return false };
+                std::mem::replace(&mut list[at].paused, paused) != paused
+            }
+            Change::SetPriority(sub, priority) => {
+                let Some(at) = self.find(list, sub) else { return false };
+                let item = list.remove(at);
+                self.insert(list, Item { priority, ..item });
+                true
+            }
+            Change::Move { sub, other, after } => {
+                let (Some(at), Some(beside)) = (self.find(list, sub), self.find(list, other)) else {
+                    return false;
+                };
+                if sub != other {
+                    let priority = list[beside].priority;
+                    let mut item = list.remove(at);
+                    if !self.is(Twist::MoveKeepsPriority) {
+                        item.priority = priority;
+                    }
+                    let beside = list.iter().position(|item| item.sub == other).unwrap_or(0);
+                    list.insert(beside + usize::from(after), item);
+                }
+                true
+            }
+            Change::Clear => {
+                let any = !list.is_empty();
+                list.clear();
+                any
+            }
+        }
+    }
+
+    /// One write: all steps, then what has ended by itself leaves. Says whether the steps changed anything.
+    pub(super) fn write(&mut self, cell: usize, steps: &[Change]) -> bool {
+        let mut list = std::mem::take(&mut self.cells[cell].list);
+        let removes = |step: &Change| matches!(step, Change::Cancel(_) | Change::Clear);
+        let mut before = Vec::new();
+        if steps.iter().any(removes) {
+            before.extend(list.iter().map(|item| item.sub));
+            before.extend(steps.iter().filter_map(|step| match step {
+                Change::Subscribe(sub) => Some(*sub),
+                _ => None,
+            }));
+        }
+        let mut changed = false;
+        for step in steps {
+            changed |= self.step(&mut list, step);
+        }
+        for sub in before {
+            if !list.iter().any(|kept| kept.sub == sub) {
+                self.left(sub);
+            }
+        }
+        let (swept, kept): (Vec<Item>, _) = list.into_iter().partition(|item| self.subs[item.sub].ended);
+        swept.iter().for_each(|item| self.left(item.sub));
+        self.cells[cell].replaced += usize::from(changed || !swept.is_empty());
+        self.cells[cell].list = kept;
+        changed || !swept.is_empty() && self.is(Twist::SweepCounts)
+    }
+
+    /// A subscriber that is cancelled before it comes into the list never does.
+    pub(super) fn cancelled_unlisted(&mut self, sub: usize) {
+        let listed = self.cells[self.subs[sub].cell].list.iter().any(|item| item.sub == sub);
+        self.subs[sub].stillborn |= !listed;
+    }
+
+    /// A subscriber has left its list.
+    pub(super) fn left(&mut self, sub: usize) {
+        if !self.subs[sub].scoped {
+            self.cells[self.subs[sub].cell].garbage.push(sub);
+        }
+    }
+
+    pub(super) fn write_by_handle(&mut self, sub: usize, change: Change) -> Go<bool> {
+        if self.subs[sub].gone {
+            return Ok(false);
+        }
+        let cell = self.subs[sub].cell;
+        self.cells[cell].holders += 1;
+        if matches!(change, Change::Cancel(_)) {
+            self.cancelled_unlisted(sub);
+        }
+        let changed = self.write(cell, &[change]);
+        self.collect(&[cell])?;
+        self.release_cell(cell)?;
+        Ok(changed)
+    }
+}
