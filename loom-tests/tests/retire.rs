@@ -1,0 +1,108 @@
+//! Retired snapshots: who frees them, and when nobody may.
+
+use signalpost_core::SharedCell;
+use signalpost_core::WaitError;
+use signalpost_loom_tests::page::{empty, turn};
+use signalpost_loom_tests::{Page, Tally, all, model, preemptions, refuse_barriers_from, spawn};
+use std::sync::Arc;
+use std::time::Duration;
+
+fn end(cell: Arc<SharedCell<Page>>, tally: &Tally) {
+    drop(Arc::into_inner(cell).expect("the threads have ended"));
+    tally.assert_all_dropped();
+}
+
+#[test]
+fn what_one_writer_retires_another_collects() {
+    model(preemptions(3), || {
+        let tally = Tally::new();
+        let cell = Page::in_a_cell(1, &tally);
+        let (theirs, theirs_too) = (cell.clone(), tally.clone());
+        let writer = spawn(move || turn(&theirs, 2, &theirs_too));
+        cell.collect();
+        writer.join().unwrap();
+        cell.collect();
+        assert_eq!(cell.retired(), 0);
+        end(cell, &tally);
+    });
+}
+
+#[test]
+fn two_collectors_free_each_snapshot_once() {
+    model(preemptions(2), || {
+        let tally = Tally::new();
+        let cell = Page::in_a_cell(1, &tally);
+        turn(&cell, 2, &tally);
+        turn(&cell, 3, &tally);
+        let theirs = cell.clone();
+        let reader = spawn(move || theirs.read(Page::number));
+        let theirs = cell.clone();
+        let collector = spawn(move || theirs.collect());
+        let ours = cell.collect();
+        reader.join().unwrap();
+        // Three pages before the newest: the first, empty one too.
+        assert!(ours + collector.join().unwrap() <= 3);
+        cell.collect();
+        assert_eq!((cell.retired(), tally.dropped()), (0, 2));
+        end(cell, &tally);
+    });
+}
+
+#[test]
+fn an_adding_writer_trims_what_nobody_reads() {
+    model(preemptions(2), || {
+        let tally = Tally::new();
+        let cell = Page::in_a_cell(1, &tally);
+        let theirs = cell.clone();
+        let reader = spawn(move || theirs.read(Page::number));
+        turn(&cell, 2, &tally);
+        cell.trim();
+        turn(&cell, 3, &tally);
+        cell.trim();
+        reader.join().unwrap();
+        end(cell, &tally);
+    });
+}
+
+#[test]
+fn a_cell_changed_inside_its_own_read_is_collected_at_the_outermost_leave() {
+    model(preemptions(3), || {
+        let tally = Tally::new();
+        let cell = Page::in_a_cell(1, &tally);
+        let (theirs, theirs_too) = (cell.clone(), tally.clone());
+        let writer = spawn(move || {
+            theirs.read(|page| {
+                turn(&theirs, 2, &theirs_too);
+                theirs.collect();
+                page.number()
+            });
+        });
+        cell.read(Page::number);
+        writer.join().unwrap();
+        cell.collect();
+        assert_eq!((cell.retired(), tally.dropped()), (0, 1));
+        end(cell, &tally);
+    });
+}
+
+#[test]
+fn a_heavy_barrier_that_fails_frees_nothing() {
+    model(all(), || {
+        refuse_barriers_from(2);
+        let tally = Tally::new();
+        let cell = Page::in_a_cell(1, &tally);
+        cell.collect(); // the empty page; the one barrier that works
+        let theirs = cell.clone();
+        let reader = spawn(move || theirs.read(Page::number));
+        turn(&cell, 2, &tally);
+        cell.collect();
+        if cfg!(signalpost_loom) {
+            assert_eq!((cell.retired(), tally.dropped()), (1, 0), "kept for good");
+            assert_eq!(cell.synchronize(Duration::ZERO), Err(WaitError::BarrierLost));
+        }
+        assert_eq!(cell.read(Page::number), Some(2), "readers stay right");
+        empty(&cell);
+        reader.join().unwrap();
+        end(cell, &tally); // nobody is left to read
+    });
+}
