@@ -35,6 +35,8 @@ unsafe impl<N: Send> Sync for Stack<N> {}
 
 impl<N> Stack<N> {
     pub(crate) fn new() -> Self {
+        #[cfg(signalpost_loom)]
+        grave::dig();
         Self { head: AtomicPtr::new(null_mut()), owns: PhantomData }
     }
 
@@ -116,7 +118,11 @@ impl<N> Iterator for Chain<N> {
         let (value, next) = set(node, |inner| (inner.0.take(), inner.1));
         self.0 = next;
         // SAFETY: from `Box::into_raw` in `push`, and owned by this chain alone (1).
-        drop(unsafe { Box::from_raw(node) });
+        let node = unsafe { Box::from_raw(node) };
+        #[cfg(signalpost_loom)]
+        grave::bury(node);
+        #[cfg(not(signalpost_loom))]
+        drop(node);
         value
     }
 }
@@ -124,5 +130,40 @@ impl<N> Iterator for Chain<N> {
 impl<N> Drop for Chain<N> {
     fn drop(&mut self) {
         self.for_each(drop);
+    }
+}
+
+/// Under loom, nodes are freed when the execution has ended. Otherwise the allocator would say whether a push finds the head
+/// that it looked at, since a new node may lie where an old one lay, and loom needs executions that repeat exactly.
+#[cfg(signalpost_loom)]
+mod grave {
+    use std::alloc::{Layout, dealloc};
+    use std::sync::Mutex;
+
+    struct Grave(*mut u8, Layout);
+
+    // SAFETY: owned memory with nothing in it.
+    unsafe impl Send for Grave {}
+
+    impl Drop for Grave {
+        fn drop(&mut self) {
+            // SAFETY: a box's memory, with its layout.
+            unsafe { dealloc(self.0, self.1) };
+        }
+    }
+
+    loom::lazy_static! {
+        static ref GRAVES: Mutex<Vec<Grave>> = Mutex::new(Vec::new());
+    }
+
+    /// Makes the list. Early, since whoever comes later is ordered after this, and should be after nothing more.
+    pub(super) fn dig() {
+        drop(GRAVES.lock());
+    }
+
+    /// Keeps the memory of a box whose contents need no drop.
+    pub(super) fn bury<T>(value: Box<T>) {
+        let grave = Grave(Box::into_raw(value).cast(), Layout::new::<T>());
+        GRAVES.lock().expect("not poisoned").push(grave);
     }
 }
