@@ -4,10 +4,14 @@
 //! |---|---|---|
 //! | [`history`] | operations on dispatchers, also inside callbacks and destructors | one plain list each (`model.rs`) |
 //! | [`list()`] | changes to a `core::List` and its clones | a `Vec` |
+//! | [`threads()`] | what two threads do to one dispatcher at once | what must hold in every order (`threads.rs`) |
 //!
-//! `cargo +nightly fuzz run history` looks for new histories; `cargo run -p signalpost-fuzz -- history FILE` shows what
-//! happens in one. A history runs to its end first and is judged line by line afterwards, so that the model may follow it
-//! where the documentation leaves an order open.
+//! A history runs to its end first and is judged line by line afterwards, so that the model may follow it where the
+//! documentation leaves an order open.
+//!
+//! `cargo +nightly fuzz run history FOUND fuzz/corpus/history` looks for new histories and keeps them in the folder `FOUND`
+//! (without folders, in the corpus that is committed). `cargo run -p signalpost-fuzz -- history FILE` shows what happens in one,
+//! as it happens.
 
 mod coded;
 mod happened;
@@ -15,12 +19,14 @@ mod list;
 mod model;
 mod program;
 mod seeds;
+mod threads;
 mod trace;
 mod twist;
 mod world;
 
 pub use list::{ListTwist, list, list_with};
 pub use seeds::seeds;
+pub use threads::{ThreadTwist, threads, threads_with};
 pub use twist::Twist;
 
 use program::Program;

@@ -1,17 +1,18 @@
-//! `signalpost-fuzz history FILE...`, `signalpost-fuzz list FILE...`: shows what happens in an input, and whether the model
-//! agrees. `signalpost-fuzz seed DIR`: writes the hand-written histories there.
+//! `signalpost-fuzz history FILE...`, and the same with `list` or `threads`: shows what happens in an input, and whether that is
+//! right. `signalpost-fuzz seed DIR`: writes the hand-written histories there.
 
-use signalpost_fuzz::{History, KNOWN, list_with, seeds};
+use signalpost_fuzz::{History, KNOWN, list_with, seeds, threads_with};
 use std::path::Path;
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: signalpost-fuzz history|list FILE...\n       signalpost-fuzz seed DIR";
+const USAGE: &str = "usage: signalpost-fuzz history|list|threads FILE...\n       signalpost-fuzz seed DIR";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let done = match args.split_first() {
         Some((verb, files)) if verb == "history" && !files.is_empty() => files.iter().try_for_each(history),
         Some((verb, files)) if verb == "list" && !files.is_empty() => files.iter().try_for_each(list),
+        Some((verb, files)) if verb == "threads" && !files.is_empty() => files.iter().try_for_each(threads),
         Some((verb, [folder])) if verb == "seed" => seed(Path::new(folder)),
         _ => Err(USAGE.to_owned()),
     };
@@ -38,6 +39,13 @@ fn history(file: &String) -> Result<(), String> {
 fn list(file: &String) -> Result<(), String> {
     let happened = list_with(&read(file)?, &[])?;
     println!("{file}: as a Vec says; {happened:?}");
+    Ok(())
+}
+
+fn threads(file: &String) -> Result<(), String> {
+    let bytes = read(file)?;
+    let calls = (0..1000).try_fold(0, |calls, _| Ok::<_, String>(calls + threads_with(&bytes, &[])?))?;
+    println!("{file}: nothing wrong in 1000 runs and {calls} calls");
     Ok(())
 }
 

@@ -335,3 +335,26 @@ impl fmt::Display for Program {
         self.main.iter().try_for_each(|op| writeln!(f, "    {op:?}"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_is_read_back_from_its_bytes() {
+        for (name, bytes) in crate::seeds() {
+            let program = Program::decode(&bytes);
+            assert_eq!(program.encode(), bytes, "{name}");
+            assert!(program.main.len() > 1, "{name} does nothing");
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_a_program() {
+        for bytes in [&[][..], &[0], &[255; 40], &[6, 6, 6, 6, 6, 6, 6]] {
+            let program = Program::decode(bytes);
+            // What the bytes are short of is read as zeros, and written.
+            assert_eq!(Program::decode(&program.encode()), program);
+        }
+    }
+}

@@ -43,7 +43,7 @@ impl<'t> Model<'t> {
             }
             Op::Collect { .. } => self.collected(cell)?,
             Op::Retired { .. } => {
-                let replaced = self.cells[cell].replaced;
+                let replaced = if self.collecting { UNSURE } else { self.cells[cell].replaced };
                 match self.peek() {
                     // How much waits is signalpost's affair; that nothing does, or something, is not.
                     Some(Line::End(Outcome::Retired(count)))

@@ -1,6 +1,7 @@
 //! The list of one dispatcher, and what a write makes of it.
 
 use super::*;
+use std::collections::HashSet;
 
 impl<'t> Model<'t> {
     pub(super) fn insert(&self, list: &mut Vec<Item>, item: Item) {
@@ -78,10 +79,9 @@ impl<'t> Model<'t> {
         for step in steps {
             changed |= self.step(&mut list, step);
         }
-        for sub in before {
-            if !list.iter().any(|kept| kept.sub == sub) {
-                self.left(sub);
-            }
+        if before.len() > list.len() {
+            let kept: HashSet<usize> = list.iter().map(|item| item.sub).collect();
+            before.into_iter().filter(|sub| !kept.contains(sub)).for_each(|sub| self.left(sub));
         }
         let (swept, kept): (Vec<Item>, _) = list.into_iter().partition(|item| self.subs[item.sub].ended);
         swept.iter().for_each(|item| self.left(item.sub));
