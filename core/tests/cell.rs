@@ -176,11 +176,21 @@ fn reads_of_many_cells_nest_and_unwind() {
                 at_the_end();
                 0
             }
-            [first, rest @ ..] => first.read(|value| value.number + sum(rest, at_the_end)).unwrap(),
+            [first, rest @ ..] => {
+                let sum = first.read(|value| {
+                    let below = sum(rest, at_the_end);
+                    assert_eq!(value.tokens.len(), 1, "freed under its reader");
+                    below + value.number
+                });
+                sum.unwrap()
+            }
         }
     }
     assert_eq!(sum(&cells, &|| ()), 210);
-    let replace_all = || cells.iter().for_each(|cell| set(cell, 100, &drops));
+    let replace_all = || {
+        cells.iter().for_each(|cell| set(cell, 100, &drops));
+        assert_eq!(drops.dropped(), 0, "all of them are being read");
+    };
     assert_eq!(sum(&cells, &replace_all), 210, "each level has the value that it entered with");
     assert_eq!(sum(&cells, &|| ()), 2_000);
     assert_eq!(drops.alive(), 20);

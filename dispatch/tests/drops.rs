@@ -130,12 +130,10 @@ fn registering_with_a_lock_held_runs_no_destructor_that_might_want_it() {
         drop(wants_lock); // the publisher keeps it alive
         stay.leave.open();
         publisher.join().unwrap();
-        {
-            let _guard = lock.lock().unwrap();
-            let subs: Vec<_> = (0..500).map(|_| post.subscribe(|_: &u32| ())).collect();
-            assert!(!locked.load(SeqCst), "subscribe ran a destructor");
-            subs.into_iter().for_each(std::mem::forget);
-        }
+        let guard = lock.lock().unwrap();
+        let _subs: Vec<_> = (0..500).map(|_| post.subscribe(|_: &u32| ())).collect();
+        assert!(!locked.load(SeqCst), "subscribe ran a destructor");
+        drop(guard);
         post.collect();
         assert!(locked.load(SeqCst));
         drop(sleeper);

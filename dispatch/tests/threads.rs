@@ -217,6 +217,48 @@ fn hundreds_of_threads_inside_at_once() {
 
 #[cfg(unix)]
 #[test]
+fn a_last_destructors_publish_is_not_taken_for_the_next_threads() {
+    use common::process::child;
+    // In a process of its own, where the next thread is sure to be offered what the ending one gave back.
+    let run = child("a_last_destructors_publish_is_not_taken_for_the_next_threads", || {
+        let (post, stay, drops) = (Arc::new(Plain::new()), common::Stay::new(), Drops::new());
+        let (here, token) = (stay.clone(), drops.token());
+        let sub = post.subscribe(move |n: &u32| {
+            if *n == 2 {
+                here.here();
+            }
+            token.touch();
+        });
+        let theirs = post.clone();
+        let ending = thread::spawn(move || {
+            let last = theirs.clone();
+            at_end(move || last.publish(&2).unwrap());
+            theirs.publish(&1);
+        });
+        stay.entered.wait();
+        let theirs = post.clone();
+        let next = thread::spawn(move || {
+            theirs.publish(&3);
+            let timed_out = Err(signalpost::WaitError::TimedOut);
+            assert_eq!(
+                sub.cancel_and_wait(Duration::ZERO),
+                timed_out,
+                "the other one is inside, not this one"
+            );
+            sub
+        });
+        let sub = next.join().unwrap();
+        assert_eq!(drops.alive(), 1);
+        stay.leave.open();
+        ending.join().unwrap();
+        sub.cancel_and_wait(Duration::MAX).unwrap();
+        assert_eq!(drops.alive(), 0);
+    });
+    run.succeeded();
+}
+
+#[cfg(unix)]
+#[test]
 fn a_process_may_exit_inside_a_subscriber() {
     use common::process::child;
     let run = child("a_process_may_exit_inside_a_subscriber", || {
