@@ -32,6 +32,7 @@ pub enum Barrier {
 }
 
 static MODE: AtomicU8 = AtomicU8::new(0);
+#[cfg(not(signalpost_loom))]
 static FAILED: AtomicU64 = AtomicU64::new(0);
 
 /// The mode in use. One relaxed load.
@@ -51,6 +52,8 @@ pub(crate) fn failures() -> u64 {
 /// Settles the mode, in the first *write* of the process: registering can take 20 ms, and no reader pins
 /// before a first write. Says whether readers must run a fence.
 pub(crate) fn decide() -> bool {
+    #[cfg(signalpost_loom)]
+    begin();
     if mode() == Barrier::Undecided {
         let mine = if membarrier::register() { 1 } else { 2 };
         // Whoever is second takes the first one's word for it; both answers are right for a new cell.
@@ -103,6 +106,16 @@ fn refused() -> bool {
 loom::lazy_static! {
     static ref CALLS: AtomicU64 = AtomicU64::new(1);
     static ref REFUSE_FROM: AtomicU64 = AtomicU64::new(u64::MAX);
+    // For each execution: what a collector does depends on it.
+    static ref FAILED: AtomicU64 = AtomicU64::new(0);
+}
+
+/// Makes these. Early, since whoever comes later is ordered after that, and should be after nothing more.
+#[cfg(signalpost_loom)]
+fn begin() {
+    for counter in [&*CALLS, &*REFUSE_FROM, &*FAILED] {
+        counter.load(Relaxed);
+    }
 }
 
 /// For models: from the `call`-th on (counted from 1), heavy barriers of this execution fail.
