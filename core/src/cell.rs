@@ -33,6 +33,9 @@ use crate::{barrier, fork};
 use Ordering::{Acquire, Relaxed, Release};
 use crossbeam_utils::CachePadded;
 use std::fmt;
+use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -48,27 +51,31 @@ pub trait Snapshot: Default + Send + Sync + 'static {
     fn is_empty(&self) -> bool;
 
     /// Everything that this snapshot refers to, now owned by the result. Asked once, when it is the cell's last.
-    fn parts(&self, _: &Ending) -> Vec<Self::Part> {
+    fn parts(&self, _: &Ending<Self>) -> Vec<Self::Part> {
         Vec::new()
     }
 }
 
-/// Shows that a cell is at its end. Only the cell can make one.
+/// Shows that a cell of this type is at its end. Only such a cell can make one, and lends it to that type's own
+/// [`Snapshot::parts`] alone.
 #[derive(Debug)]
-pub struct Ending(());
+pub struct Ending<T>(PhantomData<fn(T)>);
 
 #[derive(Debug)]
 struct Versioned<T> {
     version: u64,
+    /// Asked once, before anybody can see the snapshot: the answer is a user's.
+    empty: bool,
     #[cfg(signalpost_loom)]
     watched: crate::sync::Watched,
     value: T,
 }
 
-impl<T> Versioned<T> {
+impl<T: Snapshot> Versioned<T> {
     fn new(version: u64, value: T) -> Arc<Self> {
         Arc::new(Self {
             version,
+            empty: value.is_empty(),
             #[cfg(signalpost_loom)]
             watched: Default::default(),
             value,
@@ -82,9 +89,10 @@ impl<T> Versioned<T> {
 pub struct SharedCell<T: Snapshot> {
     /// What readers look at, apart from the counts that handles and writers change.
     hot: CachePadded<Hot<T>>,
-    owner: Owner<Versioned<T>>,
+    /// Taken out in `drop` alone.
+    owner: ManuallyDrop<Owner<Versioned<T>>>,
     retired: Retired<Arc<Versioned<T>>, T::Part>,
-    /// Writers that lost many races in a row; others give way for a bounded time.
+    /// The writer that lost many races in a row, for which others give way for a bounded time; 0 if there is none.
     starving: AtomicUsize,
     me: Weak<Self>,
     context: T::Context,
@@ -113,7 +121,7 @@ impl<T: Snapshot> SharedCell<T> {
                 id: draw_id(),
                 fenced,
             }),
-            owner: Owner::new(first),
+            owner: ManuallyDrop::new(Owner::new(first)),
             retired: Retired::new(),
             starving: AtomicUsize::new(0),
             me: me.clone(),
@@ -159,6 +167,9 @@ impl<T: Snapshot> SharedCell<T> {
     #[cold]
     #[inline(never)]
     fn read_otherwise<R>(&self, limit: u32, f: impl FnOnce(&T) -> R) -> Result<Option<R>, TooDeep> {
+        if let Some(pin) = pin::enter_first(self.hot.id, self.hot.fenced) {
+            return Ok(self.follow(&pin).map(f));
+        }
         let pin = pin::enter(self.hot.id, self.hot.fenced, limit)?;
         Ok(self.follow(&pin).map(f))
     }
@@ -184,8 +195,8 @@ impl<T: Snapshot> SharedCell<T> {
     fn follow<'p>(&'p self, _: &'p impl Pinned) -> Option<&'p T> {
         let newest = self.owner.load();
         // SAFETY: `owner` owned it after this thread's word went up, so it lives until the word is cleared (4).
-        let value = unsafe { &(*Arc::as_ptr(&newest)).value };
-        (!value.is_empty()).then_some(value)
+        let newest = unsafe { &*Arc::as_ptr(&newest) };
+        (!newest.empty).then_some(&newest.value)
     }
 
     /// Whether the newest snapshot is empty. One relaxed load.
@@ -221,9 +232,16 @@ impl<T: Snapshot> SharedCell<T> {
                 Attempt::Lost => {}
                 Attempt::Kept => return false,
                 Attempt::Replaced(snapshot, note) => {
-                    let mut parts = parts(note, &snapshot.value);
-                    parts.reverse(); // dropped from the end
-                    self.retired.push(Replaced { _snapshot: snapshot, parts });
+                    // Retired even if `parts`, which can be a user's, panics: readers may be in it.
+                    let parts = catch_unwind(AssertUnwindSafe(|| parts(note, &snapshot.value)));
+                    let (parts, panic) = match parts {
+                        Ok(parts) => (parts, None),
+                        Err(panic) => (Vec::new(), Some(panic)),
+                    };
+                    self.retired.push(Replaced::new(snapshot, parts));
+                    if let Some(panic) = panic {
+                        resume_unwind(panic);
+                    }
                     return true;
                 }
             }
@@ -282,16 +300,24 @@ impl<T: Snapshot> SharedCell<T> {
 
     /// Lets a writer that lost many races go first, for a bounded time.
     fn stand_back(&self) {
-        if self.starving.load(Relaxed) > 0 && !cfg!(signalpost_loom) {
-            let (deadline, mut pause) = (Deadline::after(COURTESY), Pause::new());
-            while self.starving.load(Relaxed) > 0 && pause.until(deadline) {}
+        let asker = self.starving.load(Relaxed);
+        if asker == 0 || cfg!(signalpost_loom) {
+            return;
+        }
+        let (deadline, mut pause) = (Deadline::after(COURTESY), Pause::new());
+        while self.starving.load(Relaxed) == asker {
+            if !pause.until(deadline) {
+                // It had its time; or it is a thread that a fork did not bring along.
+                let _ = self.starving.compare_exchange(asker, 0, Relaxed, Relaxed);
+                return;
+            }
         }
     }
 
     /// Drops retired snapshots once 64 are unscanned, but only those that nothing left the cell with: runs no destructor
     /// of a part. What an adding writer calls. Lock-free. Inside a read of this cell it leaves that to
     /// [`collect`](Self::collect) at this thread's outermost leave.
-    pub fn trim(&self) {
+    pub(crate) fn trim_parts(&self) {
         if self.retired.unscanned() < BATCH {
             return;
         }
@@ -389,15 +415,33 @@ impl<T: Snapshot> Collect for SharedCell<T> {
 }
 
 impl<T: Snapshot> Drop for SharedCell<T> {
-    /// No reader and no writer is left, since both borrow the cell. Destructors run here, as the collector's.
+    /// No reader and no writer is left, since both borrow the cell. Destructors run here, as the collector's; or, where a
+    /// collector is running on this thread, by that one, later: so cells that hold cells do not nest destructors.
     fn drop(&mut self) {
-        retire::as_collector(|| {
-            let newest = Arc::clone(&self.owner.load());
-            let mut parts = newest.value.parts(&Ending(()));
-            parts.reverse();
-            self.retired.push(Replaced { _snapshot: newest, parts });
-            drop(std::mem::replace(&mut self.retired, Retired::new()));
-        });
+        // SAFETY: not used after this.
+        let owner = unsafe { ManuallyDrop::take(&mut self.owner) };
+        let retired = std::mem::replace(&mut self.retired, Retired::new());
+        let left = Left { owner, retired };
+        if retire::collecting() {
+            retire::drop_later(Box::new(left));
+        } else {
+            retire::as_collector(|| retire::without_unwinding(|| drop(left)));
+        }
+    }
+}
+
+/// What a cell leaves behind.
+struct Left<T: Snapshot> {
+    owner: Owner<Versioned<T>>,
+    retired: Retired<Arc<Versioned<T>>, T::Part>,
+}
+
+impl<T: Snapshot> Drop for Left<T> {
+    fn drop(&mut self) {
+        let newest = Arc::clone(&self.owner.load());
+        let parts = newest.value.parts(&Ending(PhantomData));
+        // The last of everything goes by way of what is retired, which catches what a destructor throws.
+        self.retired.push(Replaced::new(newest, parts));
     }
 }
 
@@ -405,7 +449,7 @@ impl<T: Snapshot> SharedCell<T> {
     /// What a movable cell does at its end: handles may still be writing, so it is a write.
     pub(crate) fn end(&self) {
         let empty = |old: &T| (!old.is_empty()).then(|| (T::default(), ()));
-        self.update_with(empty, |(), last| last.parts(&Ending(())));
+        self.update_with(empty, |(), last| last.parts(&Ending(PhantomData)));
         self.collect();
     }
 }
@@ -429,20 +473,25 @@ enum Attempt<T, N> {
     Replaced(Arc<Versioned<T>>, N),
 }
 
-/// Asks other writers to give way, until dropped.
+/// Asks other writers to give way, until dropped. One asks at a time.
 #[derive(Debug)]
-struct Asking<'c>(&'c AtomicUsize);
+struct Asking<'c> {
+    starving: &'c AtomicUsize,
+    token: usize,
+}
 
 impl<'c> Asking<'c> {
     fn new(starving: &'c AtomicUsize) -> Self {
-        starving.fetch_add(1, Relaxed);
-        Self(starving)
+        static TOKENS: plain::AtomicU32 = plain::AtomicU32::new(1);
+        let token = (TOKENS.fetch_add(1, Relaxed) as usize).max(1);
+        let _ = starving.compare_exchange(0, token, Relaxed, Relaxed);
+        Self { starving, token }
     }
 }
 
 impl Drop for Asking<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Relaxed);
+        let _ = self.starving.compare_exchange(self.token, 0, Relaxed, Relaxed);
     }
 }
 
@@ -473,7 +522,7 @@ fn untagged<T>(pointer: *mut Versioned<T>) -> *mut Versioned<T> {
 /// The pointer for `current`. A snapshot holds a `u64`, so its low bits are free.
 fn tagged<T: Snapshot>(snapshot: &Arc<Versioned<T>>, fenced: bool) -> *mut Versioned<T> {
     const { assert!(align_of::<Versioned<T>>() > EMPTY | FENCED) };
-    let empty = if snapshot.value.is_empty() { EMPTY } else { 0 };
+    let empty = if snapshot.empty { EMPTY } else { 0 };
     let fenced = if fenced { FENCED } else { 0 };
     Arc::as_ptr(snapshot).cast_mut().map_addr(|addr| addr | empty | fenced)
 }

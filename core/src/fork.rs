@@ -2,7 +2,7 @@
 //!
 //! Owns the process generation: a number in a page that the kernel wipes in a child (`MADV_WIPEONFORK`), so a raw
 //! `clone` is noticed too, and no handler is registered that a `dlclose` would leave dangling.
-//! Looked at by writers and by a thread that claims its slot, never by a reader.
+//! Looked at by writers and by a thread that claims its slot, never by a reader that has one.
 //!
 //! The child has one thread of the parent's, and its slot must keep its words: it may have been forked inside a read.
 //! Threads begun in the child claim slots of the new generation. So the words to clear are those of slots claimed in an
@@ -18,23 +18,23 @@ pub(crate) use imp::{check, generation};
 #[cfg(all(unix, not(signalpost_loom), not(miri)))]
 mod imp {
     use crate::pin;
-    use crate::sync::plain::{AtomicPtr, AtomicU32};
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    use crate::sync::plain::AtomicPtr;
+    use crate::sync::plain::AtomicU32;
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    use crate::sync::plain::AtomicU64;
+    #[cfg(any(target_os = "linux", target_os = "android"))]
     use std::ptr::null_mut;
     use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
-    /// How often this process, or one it was forked from, was seen to have been forked.
-    static GENERATION: AtomicU32 = AtomicU32::new(0);
+    /// The largest generation that any thread has begun to make; never less than the one that holds.
+    static LARGEST: AtomicU32 = AtomicU32::new(0);
     /// The generation in which the surviving thread has cleared what the others left.
     static CLEARED: AtomicU32 = AtomicU32::new(0);
-    /// A word that reads as 0 in a child that has not looked yet. Null: not mapped yet.
-    static MARK: AtomicPtr<AtomicU32> = AtomicPtr::new(null_mut());
 
-    /// The generation of this process.
+    /// The generation of this process: how often it, or one it was forked from, was seen to have been forked.
     pub(crate) fn generation() -> u32 {
-        if forked() {
-            GENERATION.fetch_add(1, AcqRel);
-        }
-        let now = GENERATION.load(Acquire);
+        let now = current();
         if CLEARED.load(Relaxed) != now && survivor() {
             pin::inherit(now);
             CLEARED.store(now, Relaxed);
@@ -47,16 +47,33 @@ mod imp {
         generation();
     }
 
-    /// Whether this process was forked since anyone last asked. True for one caller only.
+    /// A generation that no slot has yet, where this process was found to be a new one.
+    fn next() -> u32 {
+        let next = LARGEST.load(Relaxed).wrapping_add(1);
+        LARGEST.fetch_max(next, Relaxed);
+        next
+    }
+
+    /// A word that reads as 0 in a child that has not looked yet, and else as the generation and one. It alone says
+    /// which generation it is: noticing a fork and naming the new one is a single exchange, so that no thread of the
+    /// child can take a slot under the old one. Null: not mapped yet.
     #[cfg(any(target_os = "linux", target_os = "android"))]
-    fn forked() -> bool {
+    static MARK: AtomicPtr<AtomicU32> = AtomicPtr::new(null_mut());
+
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    fn current() -> u32 {
         let mut mark = MARK.load(Acquire);
         if mark.is_null() {
             mark = map();
         }
-        // SAFETY: `map` gave a page that stays mapped, zeroed or 1, aligned; or a leaked box.
+        // SAFETY: `map` gave a page that stays mapped, zeroed or written, aligned; or a leaked box.
         let mark = unsafe { &*mark };
-        mark.load(Relaxed) == 0 && mark.compare_exchange(0, 1, AcqRel, Relaxed).is_ok()
+        let mut word = mark.load(Acquire);
+        if word == 0 {
+            let fresh = next().wrapping_add(1);
+            word = mark.compare_exchange(0, fresh, AcqRel, Acquire).map_or_else(|theirs| theirs, |_| fresh);
+        }
+        word.wrapping_sub(1)
     }
 
     /// Maps the page, with a 1 in it.
@@ -101,14 +118,20 @@ mod imp {
         thread == libc::c_long::from(unsafe { libc::getpid() })
     }
 
-    /// Elsewhere there is no such page: the process id is asked for, one system call a write.
+    /// Elsewhere there is no such page: the process id is asked for, one system call a write, and one word holds it and
+    /// the generation.
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
-    fn forked() -> bool {
-        static PROCESS: AtomicU32 = AtomicU32::new(0);
-        let now = std::process::id();
-        let before = PROCESS.load(Relaxed);
-        let _ = &MARK;
-        before != now && PROCESS.compare_exchange(before, now, AcqRel, Relaxed).is_ok() && before != 0
+    fn current() -> u32 {
+        static WORD: AtomicU64 = AtomicU64::new(0);
+        let process = u64::from(std::process::id()) << 32;
+        let mut word = WORD.load(Acquire);
+        if word >> 32 != process >> 32 {
+            let generation = if word == 0 { 0 } else { next() };
+            let fresh = process | u64::from(generation);
+            word =
+                WORD.compare_exchange(word, fresh, AcqRel, Acquire).map_or_else(|theirs| theirs, |_| fresh);
+        }
+        word as u32
     }
 
     /// Elsewhere the main thread is the one that came along.

@@ -53,7 +53,7 @@ pub use pin::end_thread_early;
 pub use retire::collecting;
 pub use stats::{Stats, stats};
 pub use subscriber::{Anchor, Life, SubscriberId, SubscriberName};
-pub use subscribers::{About, Callee, Member, Newcomer, Recorded, Run, Step, Subscribers, Target};
+pub use subscribers::{About, Callee, Ended, Member, Newcomer, Recorded, Run, Step, Subscribers, Target};
 pub use wait::{Deadline, Pause, WaitError};
 
 /// Makes this thread's first pin now, so that its first publish allocates nothing.

@@ -30,9 +30,17 @@ pub(crate) const BATCH: usize = if cfg!(signalpost_loom) { 2 } else { 64 };
 #[derive(Debug)]
 pub(crate) struct Replaced<S, P> {
     /// Held until it may be dropped; whole then, whatever became of the parts.
-    pub(crate) _snapshot: S,
+    _snapshot: S,
     /// Dropped one by one, last first, and before the snapshot.
-    pub(crate) parts: Vec<P>,
+    parts: Vec<P>,
+}
+
+impl<S, P> Replaced<S, P> {
+    /// The parts are to be dropped in their order.
+    pub(crate) fn new(snapshot: S, mut parts: Vec<P>) -> Self {
+        parts.reverse();
+        Self { _snapshot: snapshot, parts }
+    }
 }
 
 /// Snapshots that one scan covered, with the words that may still reach them.
@@ -93,6 +101,10 @@ impl<S, P> Retired<S, P> {
 
     /// Covers the unscanned ones with one barrier and one scan.
     fn scan_fresh(&self, id: u32, fenced: bool) {
+        // Where barriers fail, what waits is many, and taking it off and putting it back at each write would cost as much.
+        if barrier::failures() > 0 && !barrier::heavy(fenced) {
+            return;
+        }
         let items: Vec<_> = self.fresh.take_all().collect();
         if items.is_empty() {
             return;
@@ -169,7 +181,19 @@ pub(crate) trait Collect: Send + Sync {
 }
 
 local!(static COLLECTING: Cell<bool> = Cell::new(false));
-local!(static DEFERRED: RefCell<Vec<Weak<dyn Collect>>> = RefCell::new(Vec::new()));
+local!(static DEFERRED: RefCell<Vec<Deferred>> = RefCell::new(Vec::new()));
+
+/// Work for this thread's collector.
+enum Deferred {
+    Collect(Weak<dyn Collect>),
+    Drop(Box<dyn Send>),
+}
+
+impl Deferred {
+    fn is(&self, cell: &Weak<dyn Collect>) -> bool {
+        matches!(self, Self::Collect(other) if other.ptr_eq(cell))
+    }
+}
 
 /// Whether this thread is running the collector, and so perhaps a destructor of somebody's captures.
 pub fn collecting() -> bool {
@@ -181,13 +205,23 @@ pub fn collecting() -> bool {
 pub(crate) fn defer(cell: Weak<dyn Collect>) {
     let listed = DEFERRED.try_with(|list| {
         let mut list = list.borrow_mut();
-        if !list.iter().any(|other| other.ptr_eq(&cell)) {
-            list.push(cell);
+        if !list.iter().any(|other| other.is(&cell)) {
+            list.push(Deferred::Collect(cell));
         }
     });
     if listed.is_ok() && !collecting() {
         pin::work_at_leave();
     }
+}
+
+/// Has this thread's collector, which is running, drop it when the destructor that it is in has returned.
+pub(crate) fn drop_later(what: Box<dyn Send>) {
+    let mut what = Some(what);
+    let _ = DEFERRED.try_with(|list| {
+        list.borrow_mut().extend(what.take().map(Deferred::Drop));
+    });
+    // In a thread's last destructors the list may be gone: then now.
+    without_unwinding(|| drop(what));
 }
 
 /// Runs `f` as this thread's collector, then what was deferred meanwhile, until nothing is.
@@ -215,9 +249,14 @@ pub(crate) fn run_deferred() {
 }
 
 fn drain() {
-    while let Ok(Some(cell)) = DEFERRED.try_with(|list| list.borrow_mut().pop()) {
-        if let Some(cell) = cell.upgrade() {
-            cell.collect_now();
+    while let Ok(Some(work)) = DEFERRED.try_with(|list| list.borrow_mut().pop()) {
+        match work {
+            Deferred::Collect(cell) => {
+                if let Some(cell) = cell.upgrade() {
+                    cell.collect_now();
+                }
+            }
+            Deferred::Drop(what) => without_unwinding(|| drop(what)),
         }
     }
 }

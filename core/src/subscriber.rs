@@ -86,6 +86,8 @@ const OVER: u32 = 1;
 const GONE: u32 = 2;
 /// In a [`Life`]: the handle has left.
 const LEFT: u32 = 4;
+/// In a [`Life`]: the handle has cancelled, perhaps before the subscriber was in a list.
+const CANCELLED: u32 = 8;
 
 /// What is left of a subscriber's life: whether it has ended by itself (once, weak), and who still needs the block.
 #[derive(Debug)]
@@ -97,6 +99,11 @@ impl Life {
     pub fn end(&self) -> bool {
         // Relaxed: the flag alone is shared; what the subscriber touches is ordered by other means or not at all.
         self.0.fetch_or(OVER, Relaxed) & OVER == 0
+    }
+
+    /// Whether its handle has cancelled it.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.0.load(Relaxed) & CANCELLED != 0
     }
 
     /// Whether it has ended. The subscriber stays in the list until the next write.
@@ -266,6 +273,19 @@ impl Anchor {
     /// The priority that it was registered with.
     pub fn priority(&self) -> i32 {
         self.priority
+    }
+
+    /// Notes that the handle cancels: for a write that is about to add the subscriber. To be called before the write that
+    /// takes it out, which may find nothing yet.
+    pub fn cancels(&self) {
+        // SAFETY: the block is there until this handle leaves (2).
+        let life = unsafe { self.block.as_ref() };
+        life.0.fetch_or(CANCELLED, Relaxed);
+        // Edge CANCEL (partner: `SharedCell::apply`). Each side writes, then looks for what the other wrote, so a full
+        // fence stands between: the adding write sees the note, or the cancelling one sees the subscriber.
+        if !planted(Plant::CancelFence) {
+            fence(Ordering::SeqCst);
+        }
     }
 
     /// Whether the closure has been dropped, with everything it captured, so that it can neither run nor be running.

@@ -18,12 +18,16 @@
 use crate::cell::{Ending, SharedCell, Snapshot};
 use crate::list::{List, Mark, Position};
 use crate::subscriber::{Anchor, Entry, Kept, Life, Subscriber, SubscriberId, SubscriberName};
-use crate::sync::plain::AtomicUsize;
+use crate::sync::{Ordering, Plant, fence, planted};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::mem::ManuallyDrop;
 use std::panic::Location;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{
+    AtomicBool,
+    Ordering::{Acquire, Release},
+};
 
 /// In [`Mark::flags`]: the entry's call pointer is the one that does nothing.
 const PAUSED: u32 = 1;
@@ -140,6 +144,16 @@ impl<E: ?Sized, X> Newcomer<E, X> {
             flags |= PAUSED;
         }
         (Self { subscriber, id: anchor.id(), priority, flags }, anchor)
+    }
+
+    /// Whether its closure may end it.
+    pub fn is_self_ending(&self) -> bool {
+        self.flags & SELF_ENDING != 0
+    }
+
+    fn is_cancelled(&self) -> bool {
+        // SAFETY: this is the owner.
+        unsafe { self.subscriber.entry.life() }.is_cancelled()
     }
 }
 
@@ -277,34 +291,72 @@ impl<'s, E: ?Sized, X> Member<'s, E, X> {
 
 impl<E: ?Sized, X> SharedCell<Subscribers<E, X>> {
     /// Makes changes as one swap, and says whether anything changed. Sweeps what has ended by itself. The caller collects.
+    ///
+    /// A newcomer whose handle was cancelled or dropped before it was in the list does not come in, or goes out at once.
     pub fn apply(&self, record: Vec<Recorded<E, X>>) -> bool {
-        let ended = self.context();
+        // Acquire: whoever is known to have ended is seen to have.
+        let sweep = self.context().ended.swap(false, Acquire);
+        let mut skipped = BTreeSet::new();
         let changed = self.update_with(
             |old| {
+                skipped.clear();
                 let mut next = Subscribers { list: old.list.clone() };
                 let mut taken = Taken::default();
                 for change in &record {
-                    next.make(change, &mut taken);
+                    next.make(change, &mut taken, &mut skipped);
                 }
-                if ended.load(Relaxed) != taken.over {
+                if sweep {
                     next.sweep(&mut taken);
                 }
                 (taken.changed || !taken.out.is_empty()).then_some((next, taken))
             },
-            |taken, _| {
-                ended.fetch_sub(taken.over, Relaxed);
-                taken.out.into_iter().map(own).collect()
-            },
+            |taken, _| taken.out.into_iter().map(own).collect(),
         );
-        if changed {
-            for change in record {
-                if let Recorded::Subscribe(newcomer) = change {
-                    // The cell's since the change was made (2).
-                    let _ = ManuallyDrop::new(newcomer.subscriber);
+        // Edge CANCEL (partner: `Anchor::cancels`).
+        if !planted(Plant::CancelFence) {
+            fence(Ordering::SeqCst);
+        }
+        let mut late = Vec::new();
+        for change in record {
+            if let Recorded::Subscribe(newcomer) = change
+                && !skipped.contains(&newcomer.id)
+            {
+                let target = Target { id: newcomer.id.get(), priority: newcomer.priority };
+                if newcomer.is_cancelled() {
+                    late.push(Recorded::Step(Step::Cancel(target)));
                 }
+                // The cell's since the change was made (2).
+                let _ = ManuallyDrop::new(newcomer.subscriber);
             }
         }
+        if !late.is_empty() {
+            self.apply(late);
+        }
         changed
+    }
+
+    /// Drops retired snapshots once 64 are unscanned, but only those that nothing left the cell with: runs no destructor
+    /// of a subscriber's captures. What an adding writer calls. Lock-free. Inside a read of this cell it leaves that to
+    /// [`collect`](Self::collect) at this thread's outermost leave.
+    pub fn trim(&self) {
+        self.trim_parts();
+    }
+}
+
+/// Whether a subscriber has ended by itself since the last sweep.
+#[derive(Clone, Debug, Default)]
+pub struct Ended {
+    ended: Arc<AtomicBool>,
+}
+
+impl Ended {
+    /// Ends a subscriber, and notes that there is something to sweep. True for the one call that ended it.
+    pub fn end(&self, life: &Life) -> bool {
+        let first = life.end();
+        if first {
+            self.ended.store(true, Release);
+        }
+        first
     }
 }
 
@@ -320,26 +372,26 @@ fn own<E: ?Sized, X>((entry, mark): Out<E, X>) -> Subscriber<E, X> {
 struct Taken<E: ?Sized + 'static, X: 'static> {
     changed: bool,
     out: Vec<Out<E, X>>,
-    /// How many of those had ended by themselves.
-    over: usize,
 }
 
 impl<E: ?Sized, X> Default for Taken<E, X> {
     fn default() -> Self {
-        Self { changed: false, out: Vec::new(), over: 0 }
-    }
-}
-
-impl<E: ?Sized, X> Taken<E, X> {
-    fn take(&mut self, (entry, mark): Out<E, X>) {
-        self.over += usize::from(Member { entry: &entry, mark: &mark }.is_over());
-        self.out.push((entry, mark));
+        Self { changed: false, out: Vec::new() }
     }
 }
 
 impl<E: ?Sized, X> Subscribers<E, X> {
-    fn make(&mut self, change: &Recorded<E, X>, taken: &mut Taken<E, X>) {
+    fn make(
+        &mut self,
+        change: &Recorded<E, X>,
+        taken: &mut Taken<E, X>,
+        skipped: &mut BTreeSet<SubscriberId>,
+    ) {
         let step = match change {
+            Recorded::Subscribe(newcomer) if newcomer.is_cancelled() => {
+                skipped.insert(newcomer.id);
+                return;
+            }
             Recorded::Subscribe(Newcomer { subscriber, id, priority, flags }) => {
                 let (priority, flags) = (*priority, *flags);
                 let mark = Mark { id: id.get(), priority, flags, kept: subscriber.kept };
@@ -352,13 +404,13 @@ impl<E: ?Sized, X> Subscribers<E, X> {
         match step {
             Step::Clear => {
                 for (entry, mark) in self.list.iter() {
-                    taken.take((*entry, *mark));
+                    taken.out.push((*entry, *mark));
                 }
                 self.list.clear();
             }
             Step::Cancel(target) => {
                 if let Some(at) = self.position(target) {
-                    taken.take(self.list.remove(at));
+                    taken.out.push(self.list.remove(at));
                 }
             }
             Step::Pause(target) => taken.changed |= self.set_paused(target, true),
@@ -402,7 +454,7 @@ impl<E: ?Sized, X> Subscribers<E, X> {
         self.list.retain(|entry, mark| {
             let over = Member { entry, mark }.is_over();
             if over {
-                taken.take((*entry, *mark));
+                taken.out.push((*entry, *mark));
             }
             !over
         });
@@ -416,15 +468,14 @@ impl<E: ?Sized, X> Default for Subscribers<E, X> {
 }
 
 impl<E: ?Sized, X> Snapshot for Subscribers<E, X> {
-    /// How many subscribers have ended by themselves and are still in the list.
-    type Context = Arc<AtomicUsize>;
+    type Context = Ended;
     type Part = Subscriber<E, X>;
 
     fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
 
-    fn parts(&self, _: &Ending) -> Vec<Self::Part> {
+    fn parts(&self, _: &Ending<Self>) -> Vec<Self::Part> {
         self.list.iter().map(|(entry, mark)| own((*entry, *mark))).collect()
     }
 }

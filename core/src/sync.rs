@@ -157,6 +157,8 @@ plants! {
     LeftSecond,
     /// Ordering: the Acquire with which a waiter looks for it.
     LatchSeen,
+    /// Barrier: the full fence between the note that a handle cancels and its look for the subscriber.
+    CancelFence,
     /// Rule: a writer is pinned while it compares and moves `current`.
     WriterPin,
     /// Rule: `current` moves forward by version, never back.

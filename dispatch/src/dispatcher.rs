@@ -1,6 +1,6 @@
 //! `Dispatcher<E, X>`: publish to subscribers, and register them.
 //!
-//! Owns the public verbs. Not here: how a list is walked (`walk.rs`), changed (`roster.rs`) or kept valid (core).
+//! Owns the public verbs. Not here: how a list is walked (`walk.rs`), changed or kept valid (core).
 
 use crate::edit::Edit;
 use crate::error::{BoxError, PublishError, Stopped, Undone};
@@ -370,7 +370,10 @@ impl<E: ?Sized + 'static, X: 'static> Dispatcher<E, X> {
         let result = f(&mut edit);
         let record = edit.into_record();
         if !record.is_empty() {
-            let only_adds = record.iter().all(|change| matches!(change, Recorded::Subscribe(_)));
+            // As in `insert`.
+            let plain =
+                |change: &_| matches!(change, Recorded::Subscribe(newcomer) if !newcomer.is_self_ending());
+            let only_adds = record.iter().all(plain);
             cell.apply(record);
             if only_adds {
                 cell.trim();

@@ -6,11 +6,9 @@
 use crate::options::SubscribeOptions;
 use crate::outcome::Outcome;
 use crate::walk::{Call, say};
-use signalpost_core::sync::plain::AtomicUsize;
 use signalpost_core::{About, Anchor, Life, Newcomer, Recorded, SharedCell, Subscribers};
 use std::panic::Location;
-use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Weak};
+use std::sync::Weak;
 
 /// A subscriber that is not yet in a list.
 pub(crate) struct New<E: ?Sized + 'static, X: 'static> {
@@ -31,10 +29,10 @@ impl<E: ?Sized + 'static, X: 'static> New<E, X> {
         R: Outcome<X>,
     {
         if options.once {
-            let ending = Ending(cell.context().clone());
+            let ended = cell.context().clone();
             let f = move |life: &Life, event: &E| {
                 let undo = say(Call::Run) == Call::Undo;
-                if undo || ending.end(life) { ran(f(event).into_result()) } else { skipped() }
+                if undo || ended.end(life) { ran(f(event).into_result()) } else { skipped() }
             };
             Self::entry(options, location, true, f)
         } else {
@@ -55,15 +53,15 @@ impl<E: ?Sized + 'static, X: 'static> New<E, X> {
         F: Fn(&T, &E) -> R + Send + Sync + 'static,
         R: Outcome<X>,
     {
-        let ending = Ending(cell.context().clone());
+        let ended = cell.context().clone();
         let once = options.once;
         let f = move |life: &Life, event: &E| {
             let undo = say(Call::Run) == Call::Undo;
             let Some(target) = target.upgrade() else {
-                ending.end(life);
+                ended.end(life);
                 return skipped();
             };
-            if undo || if once { ending.end(life) } else { !life.is_over() } {
+            if undo || if once { ended.end(life) } else { !life.is_over() } {
                 ran(f(&target, event).into_result())
             } else {
                 skipped()
@@ -81,20 +79,6 @@ impl<E: ?Sized + 'static, X: 'static> New<E, X> {
         let SubscribeOptions { priority, name, paused, .. } = options;
         let (newcomer, anchor) = Newcomer::new(About { priority, name, location, paused, self_ending }, f);
         Self { subscribe: Recorded::Subscribe(newcomer), anchor }
-    }
-}
-
-/// Counts those that have ended, so that the next write knows that there is something to sweep.
-struct Ending(Arc<AtomicUsize>);
-
-impl Ending {
-    /// True for the one call that ended it.
-    fn end(&self, life: &Life) -> bool {
-        let first = life.end();
-        if first {
-            self.0.fetch_add(1, Relaxed);
-        }
-        first
     }
 }
 

@@ -20,7 +20,8 @@ use signalpost_core::{Anchor, Deadline, SharedCell, Step, SubscriberId, Subscrib
 use std::fmt;
 use std::marker::PhantomData;
 use std::panic::Location;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Registers subscribers that may borrow whatever outlives the scope. Given to the closure of
 /// [`Dispatcher::scope`].
@@ -125,12 +126,14 @@ impl<'scope, E: ?Sized + 'static, X: 'static> Scope<'scope, '_, E, X> {
         let Held { cell, targets, closures } = &*self.held;
         let closure = Box::into_raw(Box::new(f)).cast::<()>();
         let owned = Closure { closure, drop: drop_box::<F> };
-        closures.lock().unwrap_or_else(PoisonError::into_inner).push(owned);
+        lock(closures).push(owned);
         let borrowed = Borrowed { closure: closure.cast_const(), call: call::<E, X, F, R> };
         let New { subscribe, anchor } =
             New::closure(cell, options, Location::caller(), move |event: &E| borrowed.call(event));
-        targets.lock().unwrap_or_else(PoisonError::into_inner).push(Target::of(&anchor));
+        let target = Target::of(&anchor);
         cell.apply(vec![subscribe]);
+        // After it is in the list: the end of the scope takes the target, and must find the subscriber.
+        lock(targets).push(target);
         cell.trim();
         ScopedSubscription { held: self.held.clone(), anchor, scope: PhantomData }
     }
@@ -174,8 +177,9 @@ impl<E: ?Sized + 'static, X: 'static> Dispatcher<E, X> {
         cell.may_wait().map_err(|_| ScopeError::InsidePublish)?;
         cell.try_barrier().map_err(|_| ScopeError::BarrierLost)?;
         let held = Arc::new(Held { cell, targets: Mutex::default(), closures: Mutex::default() });
-        let _end = End(&held);
+        // Before its end, so that it outlives what runs then: subscribers may hold it.
         let scope = Scope { held: held.clone(), scope: PhantomData, env: PhantomData };
+        let _end = End(&held);
         Ok(f(&scope))
     }
 }
@@ -186,22 +190,35 @@ struct End<'h, E: ?Sized + 'static, X: 'static>(&'h Arc<Held<E, X>>);
 impl<E: ?Sized + 'static, X: 'static> Drop for End<'_, E, X> {
     fn drop(&mut self) {
         let Held { cell, targets, closures } = &**self.0;
-        let targets = std::mem::take(&mut *targets.lock().unwrap_or_else(PoisonError::into_inner));
-        let closures = std::mem::take(&mut *closures.lock().unwrap_or_else(PoisonError::into_inner));
-        if targets.is_empty() {
-            return;
+        let mut panic = None;
+        // Again, as long as subscribers that still run, or destructors, add more to the scope.
+        while !(lock(targets).is_empty() && lock(closures).is_empty()) {
+            let steps: Vec<_> = std::mem::take(&mut *lock(targets)).into_iter().map(Step::Cancel).collect();
+            cell.take_steps(&steps);
+            if let Err(error) = cell.wait_for_readers(Deadline::never()) {
+                eprintln!(
+                    "signalpost: aborting: a scope ends and its borrowed subscribers may still run: {error}"
+                );
+                std::process::abort();
+            }
+            if !lock(targets).is_empty() {
+                continue;
+            }
+            cell.collect();
+            // No reader is left that saw one of them, so none adds to the scope any more; a destructor may.
+            for closure in std::mem::take(&mut *lock(closures)) {
+                let dropped = catch_unwind(AssertUnwindSafe(|| drop(closure)));
+                panic = panic.or(dropped.err());
+            }
         }
-        let steps: Vec<_> = targets.into_iter().map(Step::Cancel).collect();
-        cell.take_steps(&steps);
-        if let Err(error) = cell.wait_for_readers(Deadline::never()) {
-            eprintln!(
-                "signalpost: aborting, since a scope ends and its borrowed subscribers may still run: {error}"
-            );
-            std::process::abort();
+        if let Some(panic) = panic.filter(|_| !std::thread::panicking()) {
+            resume_unwind(panic);
         }
-        cell.collect();
-        drop(closures);
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl<E: ?Sized + 'static, X: 'static> ScopedSubscription<'_, E, X> {

@@ -6,7 +6,7 @@ use crate::registry::Registry;
 use signalpost_core::sync::{Plant, planted};
 use signalpost_core::{
     Anchor, Deadline, Pause, SharedCell, Step, SubscriberId, SubscriberName, Subscribers, Target, WaitError,
-    collecting,
+    collecting, stats,
 };
 use std::collections::BTreeMap;
 use std::fmt;
@@ -47,8 +47,10 @@ impl Subscription {
     /// Ends the registration, and says whether this call did. No publish that starts after the return runs the
     /// subscriber; one that is under way may still.
     ///
-    /// Called again, or after the subscriber ended by itself, it does nothing, but the promise holds all the same.
+    /// Called again, or after the subscriber ended by itself, it does nothing, but the promise holds all the same. Called
+    /// before the [`edit`](crate::Dispatcher::edit) that registers it has returned, it keeps the subscriber from coming in.
     pub fn cancel(&self) -> bool {
+        self.anchor.cancels();
         self.write(Step::Cancel(self.target()))
     }
 
@@ -86,8 +88,11 @@ impl Subscription {
             registry.may_wait()?;
             registry.try_barrier()?;
         }
-        let mut pause = Pause::new();
+        let (failures, mut pause) = (stats().heavy_failures, Pause::new());
         loop {
+            if stats().heavy_failures > failures {
+                return Err(WaitError::BarrierLost);
+            }
             if let Some(registry) = &registry {
                 registry.collect();
                 if planted(Plant::WaitForLatch) && registry.retired() == 0 {
@@ -224,7 +229,7 @@ impl SubscriptionSet {
     /// The first that there was; all are cancelled, and those that were not waited for stay in the set.
     pub fn cancel_and_wait(&mut self, timeout: Duration) -> Result<(), WaitError> {
         let started = std::time::Instant::now();
-        self.write_all(Step::Cancel);
+        self.cancel_all();
         while let Some(last) = self.subscriptions.last() {
             last.cancel_and_wait(timeout.saturating_sub(started.elapsed()))?;
             self.subscriptions.pop();
@@ -250,11 +255,18 @@ impl SubscriptionSet {
     }
 
     fn end(&mut self) {
-        let touched = self.write_all(Step::Cancel);
+        let touched = self.cancel_all();
         for subscription in self.subscriptions.drain(..) {
             subscription.detach(); // cancelled above
         }
         touched.collect();
+    }
+
+    fn cancel_all(&self) -> Touched {
+        for subscription in &self.subscriptions {
+            subscription.anchor.cancels();
+        }
+        self.write_all(Step::Cancel)
     }
 
     fn write_all(&self, step: fn(Target) -> Step) -> Touched {

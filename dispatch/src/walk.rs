@@ -1,7 +1,7 @@
 //! The one loop: runs the subscribers of one snapshot in order, and stops, collects, or undoes.
 //!
 //! Owns how a publish goes through a list. Not here: how the list stays valid (core), what a once or weak subscriber
-//! does when it is called (`dispatcher.rs`).
+//! does when it is called (`register.rs`).
 
 use crate::error::{Stopped, Undone};
 use signalpost_core::sync::local;

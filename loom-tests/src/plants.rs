@@ -19,6 +19,7 @@ pub const fn noticed_by(plant: Plant) -> &'static [&'static str] {
         Plant::StackPush | Plant::StackTake => &["what_one_writer_retires_another_collects"],
         Plant::LatchSet | Plant::LatchSeen => &["a_latch_says_that_the_captures_are_gone"],
         Plant::LeftSecond => &["a_block_is_freed_by_the_second_to_leave"],
+        Plant::CancelFence => &["a_cancel_before_the_edit_returns_is_kept"],
         Plant::WriterPin => &["a_writer_copies_from_a_live_snapshot"],
         Plant::OwnWord => &["an_outer_read_outlives_inner_reads_elsewhere"],
         Plant::EmptyTag => &["a_slow_change_does_not_undo_a_later_emptying"],
