@@ -1,3 +1,8 @@
+// Of two definitions of a link the first one holds: the README's files are pages here.
+#![doc = "[design]: crate::pages::design"]
+#![doc = "[benchmarks]: crate::pages::benchmarks"]
+#![doc = "[changelog]: crate::pages::changelog"]
+#![doc = ""]
 #![doc = include_str!("../README.md")]
 
 pub use signalpost_core as core;
@@ -8,3 +13,15 @@ pub use signalpost_dispatch::{
     BoxError, Dispatcher, Edit, Outcome, PublishError, Scope, ScopeError, ScopedSubscription, Stopped,
     SubscribeOptions, SubscriberInfo, Subscription, SubscriptionSet, Undone,
 };
+
+/// The project's documents, for reading only.
+#[cfg(doc)]
+pub mod pages {
+    #[doc = "[readme]: crate\n[benchmarks]: crate::pages::benchmarks\n"]
+    #[doc = include_str!("../docs/design.md")]
+    pub mod design {}
+    #[doc = include_str!("../docs/benchmarks.md")]
+    pub mod benchmarks {}
+    #[doc = include_str!("../CHANGELOG.md")]
+    pub mod changelog {}
+}

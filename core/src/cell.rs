@@ -317,7 +317,7 @@ impl<T: Snapshot> SharedCell<T> {
     /// Drops retired snapshots once 64 are unscanned, but only those that nothing left the cell with: runs no destructor
     /// of a part. What an adding writer calls. Lock-free. Inside a read of this cell it leaves that to
     /// [`collect`](Self::collect) at this thread's outermost leave.
-    pub(crate) fn trim_parts(&self) {
+    pub fn trim(&self) {
         if self.retired.unscanned() < BATCH {
             return;
         }

@@ -334,13 +334,6 @@ impl<E: ?Sized, X> SharedCell<Subscribers<E, X>> {
         }
         changed
     }
-
-    /// Drops retired snapshots once 64 are unscanned, but only those that nothing left the cell with: runs no destructor
-    /// of a subscriber's captures. What an adding writer calls. Lock-free. Inside a read of this cell it leaves that to
-    /// [`collect`](Self::collect) at this thread's outermost leave.
-    pub fn trim(&self) {
-        self.trim_parts();
-    }
 }
 
 /// Whether a subscriber has ended by itself since the last sweep.

@@ -122,7 +122,7 @@ fn the_parts_of_the_last_value_are_asked_for_once_and_dropped_with_the_cell() {
         fn is_empty(&self) -> bool {
             self.0.is_none()
         }
-        fn parts(&self, _: &Ending) -> Vec<Token> {
+        fn parts(&self, _: &Ending<Self>) -> Vec<Token> {
             let Some(drops) = &self.0 else { return Vec::new() };
             ASKED.fetch_add(1, SeqCst);
             vec![drops.token(), drops.token()]

@@ -1,6 +1,6 @@
 //! What a subscriber may return.
 
-/// What a subscriber returns: `()`, `Result<(), X>`, [`Infallible`], or `!` (it never returns, as in a test's `panic!`).
+/// What a subscriber returns: `()`, `Result<(), X>`, or `!` (it never returns, as in a test's `panic!`).
 ///
 /// Only `Err` stops an event; with `()` the check compiles away where the subscriber is called, and with
 /// `X = Infallible` in the whole walk. Sealed by its shape: there is nothing else that a publisher could do with a value.

@@ -75,7 +75,7 @@ fn neither_does_it_while_other_threads_register_cancel_and_wait() {
             let (post, started) = (post.clone(), started.clone());
             thread::spawn(move || {
                 for round in 0_u64.. {
-                    let data = vec![round; 10];
+                    let data = [round; 10];
                     let sub = post.subscribe(move |_: &u32| assert_eq!(data[9], round));
                     post.publish(&1);
                     if round % 3 == 0 {

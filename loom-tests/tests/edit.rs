@@ -1,13 +1,13 @@
 //! Handles of subscribers that an edit has not yet brought in.
 
 use signalpost_dispatch::Dispatcher;
-use signalpost_loom_tests::{Tally, all, model, spawn};
+use signalpost_loom_tests::{Tally, model, preemptions, spawn};
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 
 #[test]
 fn a_cancel_before_the_edit_returns_is_kept() {
-    model(all(), || {
+    model(preemptions(2), || {
         let tally = Tally::new();
         let ticks = Arc::new(Dispatcher::<u32, Infallible>::new());
         let canceller = Mutex::new(None);
