@@ -265,7 +265,9 @@ impl History<'_> {
         }
         let copied = self.tally.copied.get() - copied;
         let allowed = match change {
-            Change::Insert { .. } | Change::Replace { .. } | Change::Keep => RUN,
+            Change::Replace { .. } | Change::Keep => RUN,
+            // A full run that is cut in two may leave small neighbours, which become one.
+            Change::Insert { .. } => RUN + 2 * ONE_RUN,
             Change::Remove { .. } => 2 * RUN,
             Change::SetPriority { .. } | Change::MoveBefore { .. } | Change::MoveAfter { .. } => 3 * RUN,
             Change::Clear | Change::Miss { .. } | Change::LetGo { .. } | Change::RetainPanics { .. } => 0,

@@ -8,7 +8,8 @@
 //! A subscriber that has left the list is *garbage* until its captures are dropped. Never while this thread is inside a publish
 //! of its dispatcher; at the latest at the end of the next operation that collects (any that ends or pauses a
 //! subscriber, a `collect`, a once or weak registration); put off to the thread's outermost return, or to the end of the
-//! collector, where that operation was itself inside. `subscribe` and `publish` drop nothing.
+//! collector, where that operation was itself inside. `subscribe` and `publish` drop nothing. What is cancelled before its
+//! edit has brought it in goes with the edit.
 
 mod captures;
 mod edit;
@@ -90,6 +91,8 @@ struct Cell {
     dead: bool,
     /// Lists replaced since all of those were dropped; past [`UNSURE`], the model does not say.
     replaced: usize,
+    /// At least as many as were replaced since anybody looked who still reads them.
+    unscanned: usize,
 }
 
 struct Handle {
@@ -152,8 +155,6 @@ struct Model<'t> {
     inside: Vec<usize>,
     /// A collector is running destructors.
     collecting: bool,
-    /// Cells that are being collected.
-    phase: Vec<usize>,
     /// Cells to collect at the outermost return, or at the end of the collector.
     put_off: Vec<usize>,
 }
@@ -163,6 +164,8 @@ const EXACT: usize = 6;
 /// So many replaced lists are surely not dropped by writes that only add; with more, or where destructors wrote while
 /// they were dropped, the model does not say how many wait.
 const UNSURE: usize = 32;
+/// How many replaced lists make an adding write clean up.
+const BATCH: usize = 64;
 
 impl<'t> Model<'t> {
     fn new(program: &'t Program, trace: &'t Trace, twists: &'t [Twist]) -> Self {
@@ -185,7 +188,6 @@ impl<'t> Model<'t> {
             targets: [None; TARGETS],
             inside: Vec::new(),
             collecting: false,
-            phase: Vec::new(),
             put_off: Vec::new(),
         };
         model.posts = std::array::from_fn(|place| Some(model.cell(place, 0)));
@@ -401,7 +403,17 @@ impl<'t> Model<'t> {
         let limit =
             limit(limit_byte).unwrap_or(USUAL_LIMIT) as usize + usize::from(self.is(Twist::OneDeeper));
         let (list, garbage) = (Vec::new(), Vec::new());
-        self.cells.push(Cell { place, limit, list, garbage, refs: 1, holders: 0, dead: false, replaced: 0 });
+        self.cells.push(Cell {
+            place,
+            limit,
+            list,
+            garbage,
+            refs: 1,
+            holders: 0,
+            dead: false,
+            replaced: 0,
+            unscanned: 0,
+        });
         self.cells.len() - 1
     }
 

@@ -269,16 +269,27 @@ pub fn seeds() -> Vec<(&'static str, Vec<u8>)> {
             ),
         ),
         (
-            "a_handle_is_dropped_in_its_own_edit",
+            "a_handle_ends_in_its_own_edit",
             program(
-                &[does(&[Op::DropHandle { sub: 0 }]), does(&[Op::Cancel { sub: 0 }, Op::Look { sub: 0 }])],
+                &[
+                    does(&[Op::DropHandle { sub: 0 }]),
+                    does(&[Op::Cancel { sub: 0 }, Op::Look { sub: 0 }]),
+                    does(&[Op::Detach { sub: 0 }]),
+                ],
                 &[
                     edit(&[Step::Subscribe { how: PLAIN }, Step::Run { script: 1 }]),
                     LIST,
                     PUBLISH,
-                    edit(&[Step::Subscribe { how: PLAIN }, Step::Run { script: 2 }]),
+                    edit(&[
+                        Step::Subscribe { how: dies(1) },
+                        Step::Run { script: 2 },
+                        Step::Subscribe { how: PLAIN },
+                    ]),
                     LIST,
                     PUBLISH,
+                    Op::DropHandles,
+                    edit(&[Step::Subscribe { how: PLAIN }, Step::Run { script: 3 }]),
+                    LIST,
                 ],
             ),
         ),

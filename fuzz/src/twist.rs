@@ -37,6 +37,8 @@ pub enum Twist {
     EndedIsFound,
     /// What is cancelled before its edit is made is registered all the same.
     EditForgetsCancel,
+    /// What is detached before its edit is made stays out.
+    DetachCancels,
 }
 
 impl Twist {
@@ -59,5 +61,6 @@ impl Twist {
         Self::SweepCounts,
         Self::EndedIsFound,
         Self::EditForgetsCancel,
+        Self::DetachCancels,
     ];
 }

@@ -15,8 +15,7 @@ impl<'t> Model<'t> {
             let Some(cell) = self.subs.get(sub).map(|sub| sub.cell) else { break };
             let later = self.inside.is_empty() && self.put_off.contains(&cell);
             let safe = !self.inside.contains(&cell) || self.is(Twist::CollectedInside);
-            let allowed = later || self.cells[cell].dead || mine(sub, cell);
-            if !(self.cells[cell].garbage.contains(&sub) && allowed && safe) {
+            if !(self.cells[cell].garbage.contains(&sub) && (later || mine(sub, cell)) && safe) {
                 break;
             }
             self.dropped(sub)?;
@@ -50,10 +49,7 @@ impl<'t> Model<'t> {
         for cell in cells {
             let blocked = self.is_inside(*cell) && !self.is(Twist::CollectedInside);
             if self.collecting || blocked {
-                self.put_off.push(*cell);
-                for sub in self.cells[*cell].garbage.clone() {
-                    self.subs[sub].due = true;
-                }
+                self.put_off(*cell);
             } else {
                 must.extend(&self.cells[*cell].garbage);
                 now.push(*cell);
@@ -64,8 +60,9 @@ impl<'t> Model<'t> {
         }
         let from = self.next;
         self.collecting = true;
-        self.phase.extend(&now);
-        now.iter().for_each(|cell| self.cells[*cell].replaced = UNSURE);
+        for cell in &now {
+            (self.cells[*cell].replaced, self.cells[*cell].unscanned) = (UNSURE, 0);
+        }
         // Of several, those that come later see what the destructors of earlier ones made.
         self.drops(|sub, cell| must.contains(&sub) || now.len() > 1 && now.contains(&cell))?;
         self.must_be_gone(|sub, _| must.contains(&sub))?;
@@ -76,7 +73,6 @@ impl<'t> Model<'t> {
             }
         }
         self.drain_outside()?;
-        self.phase.truncate(self.phase.len() - now.len());
         self.collecting = false;
         for cell in now {
             self.finish_if_dead(cell)?;
@@ -84,11 +80,23 @@ impl<'t> Model<'t> {
         Ok(())
     }
 
-    /// What a write that only adds does: it drops no captures, but where it cannot clean up at all, it has that done later,
-    /// by a collector.
+    /// Has all garbage of a cell dropped later.
+    fn put_off(&mut self, cell: usize) {
+        self.put_off.push(cell);
+        for sub in self.cells[cell].garbage.clone() {
+            self.subs[sub].due = true;
+        }
+    }
+
+    /// What a write that only adds does: it drops no captures; but every so often, where it cannot clean up at all, it has
+    /// that done later, by a collector.
     pub(super) fn trim(&mut self, cell: usize) {
-        if self.collecting || self.is_inside(cell) {
-            self.put_off.push(cell);
+        if self.cells[cell].unscanned >= BATCH {
+            if self.collecting || self.is_inside(cell) {
+                self.put_off.push(cell);
+            } else {
+                self.cells[cell].unscanned = 0;
+            }
         }
     }
 
@@ -98,6 +106,9 @@ impl<'t> Model<'t> {
             return Ok(());
         }
         self.unsure_of_what_is_put_off();
+        for cell in &self.put_off {
+            self.cells[*cell].unscanned = 0;
+        }
         self.drops(|_, _| false)?;
         self.must_be_gone(|_, sub| sub.due)?;
         self.unsure_of_what_is_put_off(); // also what the destructors put off
@@ -130,38 +141,26 @@ impl<'t> Model<'t> {
         self.cells[cell].dead = true;
         self.write(cell, &[Change::Clear]);
         self.cells[cell].holders += 1;
-        let kept = self.phase.contains(&cell) || self.put_off.contains(&cell);
         self.collect(&[cell])?;
-        if !kept {
-            self.put_off.retain(|other| *other != cell); // nobody is left to do it later
-        }
         self.release_cell(cell)
     }
 
-    /// What a dispatcher left behind goes with the last operation that keeps it.
+    /// What a dispatcher left behind goes with the last operation that keeps it, even deep inside publishes; or, inside a
+    /// destructor, with what was put off.
     pub(super) fn finish_if_dead(&mut self, cell: usize) -> Go {
         let Cell { dead, holders, .. } = self.cells[cell];
-        let being_collected = self.phase.contains(&cell) || self.collecting && self.put_off.contains(&cell);
         if !dead || holders > 0 || self.cells[cell].garbage.is_empty() {
             return Ok(());
         }
-        let before = std::mem::replace(&mut self.collecting, true);
-        self.cells[cell].replaced = UNSURE;
-        self.phase.push(cell);
+        if self.collecting {
+            self.put_off(cell);
+            return Ok(());
+        }
+        self.collecting = true;
         self.drops(|_, of| of == cell)?;
-        self.phase.pop();
-        if being_collected {
-            for sub in self.cells[cell].garbage.clone() {
-                self.subs[sub].due = true;
-            }
-            self.put_off.push(cell);
-        } else {
-            self.must_be_gone(|_, sub| sub.cell == cell)?;
-        }
-        if !before {
-            self.drain_outside()?;
-        }
-        self.collecting = before;
+        self.must_be_gone(|_, sub| sub.cell == cell)?;
+        self.drain_outside()?;
+        self.collecting = false;
         Ok(())
     }
 

@@ -21,7 +21,15 @@ impl<'t> Model<'t> {
         }
         if !record.is_empty() {
             self.write(cell, &record);
-            if record.iter().all(|change| matches!(change, Change::Subscribe(_))) {
+            for change in &record {
+                if let Change::Subscribe(sub) = change
+                    && self.stays_out(*sub)
+                {
+                    self.dropped(*sub)?;
+                }
+            }
+            let plain = |sub: usize| !self.subs[sub].how.once();
+            if record.iter().all(|change| matches!(change, Change::Subscribe(sub) if plain(*sub))) {
                 self.trim(cell);
             } else {
                 self.collect(&[cell])?;

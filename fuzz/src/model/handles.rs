@@ -56,6 +56,7 @@ impl<'t> Model<'t> {
                     self.release_handle(handle)?;
                     return Ok(Outcome::Nothing);
                 }
+                self.detached(&[sub]);
                 return Ok(Outcome::Done);
             }
             Op::SetAdd { set, .. } => {
@@ -79,6 +80,13 @@ impl<'t> Model<'t> {
         };
         self.release_handle(handle)?;
         Ok(outcome)
+    }
+
+    /// Nothing happens, as far as the documentation says.
+    fn detached(&mut self, subs: &[usize]) {
+        if self.is(Twist::DetachCancels) {
+            subs.iter().for_each(|sub| self.cancelled_unlisted(*sub));
+        }
     }
 
     pub(super) fn cancel_and_wait(&mut self, sub: usize) -> Go<Result<(), Wait>> {
@@ -107,7 +115,10 @@ impl<'t> Model<'t> {
         match op {
             Op::SetPause { .. } => self.write_all(&subs, |sub| Change::Pause(sub, true), true)?,
             Op::SetResume { .. } => self.write_all(&subs, |sub| Change::Pause(sub, false), true)?,
-            Op::SetDetach { .. } => subs.clear(),
+            Op::SetDetach { .. } => {
+                self.detached(&subs);
+                subs.clear();
+            }
             Op::SetWait { .. } => {
                 self.write_all(&subs, Change::Cancel, false)?;
                 let mut all = Ok(());

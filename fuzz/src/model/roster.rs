@@ -22,7 +22,7 @@ impl<'t> Model<'t> {
     pub(super) fn step(&self, list: &mut Vec<Item>, step: &Change) -> bool {
         match *step {
             Change::Subscribe(sub) => {
-                if self.subs[sub].stillborn && !self.is(Twist::EditForgetsCancel) {
+                if self.stays_out(sub) {
                     return false;
                 }
                 let how = self.subs[sub].how;
@@ -71,7 +71,7 @@ impl<'t> Model<'t> {
         if steps.iter().any(removes) {
             before.extend(list.iter().map(|item| item.sub));
             before.extend(steps.iter().filter_map(|step| match step {
-                Change::Subscribe(sub) => Some(*sub),
+                Change::Subscribe(sub) if !self.stays_out(*sub) => Some(*sub),
                 _ => None,
             }));
         }
@@ -85,9 +85,16 @@ impl<'t> Model<'t> {
         }
         let (swept, kept): (Vec<Item>, _) = list.into_iter().partition(|item| self.subs[item.sub].ended);
         swept.iter().for_each(|item| self.left(item.sub));
-        self.cells[cell].replaced += usize::from(changed || !swept.is_empty());
+        let replaces = usize::from(changed || !swept.is_empty());
+        self.cells[cell].replaced += replaces;
+        self.cells[cell].unscanned += replaces;
         self.cells[cell].list = kept;
         changed || !swept.is_empty() && self.is(Twist::SweepCounts)
+    }
+
+    /// Whether it was cancelled before it could come in.
+    pub(super) fn stays_out(&self, sub: usize) -> bool {
+        self.subs[sub].stillborn && !self.is(Twist::EditForgetsCancel)
     }
 
     /// A subscriber that is cancelled before it comes into the list never does.

@@ -176,16 +176,18 @@ impl World {
         }
         self.with(|state| state.bulk += count);
         let options = SubscribeOptions::new().priority(priority);
-        dispatcher.edit(|edit| {
-            for _ in 0..count {
-                let silent = How { flags: 0, priority: 0, script: 0, on_drop: 0 };
-                let capture = self.capture(silent, false);
+        let subscriptions = dispatcher.edit(|edit| {
+            let subscribe = |_| {
+                let capture = self.capture(How { flags: 0, priority: 0, script: 0, on_drop: 0 }, false);
                 let sub = capture.sub;
-                let subscription = edit.subscribe_with(options, move |event| capture.called(event));
-                let id = subscription.detach().get();
-                self.with(|state| state.numbers.insert(id, sub));
-            }
+                (sub, edit.subscribe_with(options, move |event| capture.called(event)))
+            };
+            (0..count).map(subscribe).collect::<Vec<_>>()
         });
+        for (sub, subscription) in subscriptions {
+            let id = subscription.detach().get();
+            self.with(|state| state.numbers.insert(id, sub));
+        }
         Outcome::Done
     }
 
