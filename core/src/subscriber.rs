@@ -91,24 +91,38 @@ const CANCELLED: u32 = 8;
 
 /// What is left of a subscriber's life: whether it has ended by itself (once, weak), and who still needs the block.
 #[derive(Debug)]
-#[repr(transparent)]
-pub struct Life(AtomicU32);
+pub struct Life(AtomicU32, #[cfg(signalpost_loom)] crate::sync::Watched);
 
 impl Life {
+    fn new() -> Self {
+        Self(
+            AtomicU32::new(0),
+            #[cfg(signalpost_loom)]
+            Default::default(),
+        )
+    }
+
+    /// Has a model see that this is looked at after it was freed.
+    fn watched(&self) -> &Self {
+        #[cfg(signalpost_loom)]
+        self.1.look();
+        self
+    }
+
     /// Ends it. True for the one caller that did.
     pub fn end(&self) -> bool {
         // Relaxed: the flag alone is shared; what the subscriber touches is ordered by other means or not at all.
-        self.0.fetch_or(OVER, Relaxed) & OVER == 0
+        self.watched().0.fetch_or(OVER, Relaxed) & OVER == 0
     }
 
     /// Whether its handle has cancelled it.
     pub(crate) fn is_cancelled(&self) -> bool {
-        self.0.load(Relaxed) & CANCELLED != 0
+        self.watched().0.load(Relaxed) & CANCELLED != 0
     }
 
     /// Whether it has ended. The subscriber stays in the list until the next write.
     pub fn is_over(&self) -> bool {
-        self.0.load(Relaxed) & OVER != 0
+        self.watched().0.load(Relaxed) & OVER != 0
     }
 }
 
@@ -240,8 +254,7 @@ impl<E: ?Sized, X> Subscriber<E, X> {
     where
         F: Fn(&Life, &E) -> Result<(), X> + Send + Sync + 'static,
     {
-        let block =
-            Block { life: Life(AtomicU32::new(0)), closure: UnsafeCell::new(ManuallyDrop::new(closure)) };
+        let block = Block { life: Life::new(), closure: UnsafeCell::new(ManuallyDrop::new(closure)) };
         let block = NonNull::from(Box::leak(Box::new(block))).cast::<Life>();
         let kind = Of::<F, E, X>::KIND;
         let entry = Entry { block, call: kind.call, types: PhantomData };
@@ -318,7 +331,7 @@ unsafe fn leave(block: NonNull<Life>, me: u32, other: u32, free: unsafe fn(NonNu
     // SAFETY: the block is there until both have left (2).
     let life = unsafe { block.as_ref() };
     // Edge LATCH for the owner, edge FREE for both.
-    if life.0.fetch_or(me, at(Plant::LatchSet, Release)) & other != 0 {
+    if life.watched().0.fetch_or(me, at(Plant::LatchSet, Release)) & other != 0 {
         if !planted(Plant::LeftSecond) {
             fence(Acquire);
         }
@@ -369,9 +382,6 @@ unsafe fn release<F>(block: NonNull<Life>) {
 /// # Safety
 /// `block` is a `Block<F>` that both parties have left.
 unsafe fn free<F>(block: NonNull<Life>) {
-    #[cfg(signalpost_loom)]
-    // SAFETY: not freed yet.
-    unsafe { block.cast::<Block<F>>().as_ref() }.closure.with_mut(|_| ());
     // SAFETY: from `Box::leak` in `Subscriber::new`; the closure in it is a `ManuallyDrop`.
     drop(unsafe { Box::from_raw(block.cast::<Block<F>>().as_ptr()) });
 }

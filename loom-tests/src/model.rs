@@ -54,7 +54,7 @@ pub fn spawn<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> threa
         f()
     });
     while !awaited.load(Relaxed) {
-        std::hint::spin_loop();
+        thread::yield_now();
     }
     handle
 }
@@ -109,20 +109,14 @@ pub fn model<F: Fn() + Send + Sync + 'static>(_: Bounds, f: F) {
 /// If there were fewer executions than the bounds say.
 #[cfg(signalpost_loom)]
 pub fn model<F: Fn() + Send + Sync + 'static>(bounds: Bounds, f: F) {
-    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-    static EXECUTIONS: AtomicUsize = AtomicUsize::new(0);
-    static MODEL: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    use std::sync::PoisonError;
+    use std::sync::atomic::Ordering::Relaxed;
+    static ONE_AT_A_TIME: std::sync::Mutex<()> = std::sync::Mutex::new(());
 
-    let _one_at_a_time = MODEL.lock().expect("a panic ends the process");
-    EXECUTIONS.store(0, Relaxed);
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let name = name_of::<F>();
-    let before = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |info| {
-        use std::io::Write;
-        let executions = EXECUTIONS.load(Relaxed);
-        let _ = writeln!(std::io::stderr(), "\nmodel {name}: failed at execution {executions}: {info}");
-        std::process::exit(101);
-    }));
+    panics::end_the_process(Some(name));
+    EXECUTIONS.store(0, Relaxed);
 
     let exhaustive = std::env::var_os("SIGNALPOST_LOOM_EXHAUSTIVE").is_some_and(|value| value == "1");
     let mut builder = loom::model::Builder::new();
@@ -135,7 +129,7 @@ pub fn model<F: Fn() + Send + Sync + 'static>(bounds: Bounds, f: F) {
         f();
     });
     crate::quarantine::end();
-    std::panic::set_hook(before);
+    panics::end_the_process(None);
 
     let explored = match (builder.max_duration, builder.preemption_bound) {
         (Some(limit), _) if started.elapsed() >= limit => "not all: time limit".to_owned(),
@@ -146,6 +140,39 @@ pub fn model<F: Fn() + Send + Sync + 'static>(bounds: Bounds, f: F) {
     println!("model {name}: {executions} executions ({explored})");
     let floor = bounds.at_least;
     assert!(executions >= floor, "model {name} is blind: {executions} executions, at least {floor} expected");
+}
+
+#[cfg(signalpost_loom)]
+static EXECUTIONS: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+
+/// What a panic does while a model runs.
+#[cfg(signalpost_loom)]
+mod panics {
+    use std::io::Write;
+    use std::sync::atomic::Ordering::Relaxed;
+    use std::sync::{Mutex, Once, PoisonError};
+
+    static RUNNING: Mutex<Option<&'static str>> = Mutex::new(None);
+
+    /// A panic ends the process from now on, or, with no model named, does as before.
+    ///
+    /// The hook is set once and stays: loom's coroutines end by panics, which they keep from it by a hook of their own, set
+    /// once over the one that they find.
+    pub(super) fn end_the_process(running: Option<&'static str>) {
+        static SET: Once = Once::new();
+        *RUNNING.lock().unwrap_or_else(PoisonError::into_inner) = running;
+        SET.call_once(|| {
+            let before = std::panic::take_hook();
+            std::panic::set_hook(Box::new(move |info| {
+                let running = *RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+                let Some(name) = running else { return before(info) };
+                let executions = super::EXECUTIONS.load(Relaxed);
+                let _ =
+                    writeln!(std::io::stderr(), "\nmodel {name}: failed at execution {executions}: {info}");
+                std::process::exit(101);
+            }));
+        });
+    }
 }
 
 /// Runs `f` when this thread has given its slot back: in a destructor of a thread-local. Under loom that is now, since the

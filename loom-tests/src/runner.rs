@@ -115,8 +115,7 @@ pub fn build() -> Result<Models, String> {
 fn target_directory() -> Result<PathBuf, String> {
     let program = env::current_exe().map_err(|error| error.to_string())?;
     let marked = |directory: &&Path| directory.join("CACHEDIR.TAG").exists();
-    let target =
-        program.ancestors().find(marked).ok_or("the program lies in no target directory")?;
+    let target = program.ancestors().find(marked).ok_or("the program lies in no target directory")?;
     Ok(target.to_owned())
 }
 
@@ -158,7 +157,7 @@ impl Models {
             noticed
         });
         let mut report = Report::default();
-        report.line("| planted fault | noticed by | how |\n|---|---|---|");
+        report.line("| planted fault | noticed by | in |\n|---|---|---|");
         for (plant, noticed) in plants.iter().zip(noticed) {
             let plant = plant.name();
             match noticed {
@@ -240,10 +239,14 @@ impl Outcome {
     /// Where a planted fault made itself felt: a panic in an execution, or a crash. Not a time limit, nor too few executions.
     fn noticed(&self) -> Option<String> {
         let status = self.status?;
-        let said = self.output.split(": failed at ").nth(1);
-        let execution = said.and_then(|said| said.split(':').next());
+        let mut said = self.output.split(": failed at ").nth(1).unwrap_or_default().lines();
+        let execution = said.next().and_then(|line| line.split(':').next());
         match execution {
-            Some(execution) if status.code() == Some(101) => Some(execution.to_owned()),
+            Some(execution) if status.code() == Some(101) => {
+                // After the place, and a line left empty where loom shows more of them.
+                let why = said.find(|line| !line.is_empty()).unwrap_or_default();
+                Some(format!("{execution}: {why}"))
+            }
             _ if status.code().is_none() => Some(format!("crash: {status}")),
             _ => None,
         }

@@ -27,8 +27,26 @@ fn a_pinned_snapshot_is_never_freed() {
 }
 
 #[test]
-fn a_snapshot_is_freed_after_its_last_reader() {
+fn of_two_readers_both_are_seen() {
     model(preemptions(3), || {
+        let tally = Tally::new();
+        let cell = Page::in_a_cell(1, &tally);
+        let readers = [(); 2].map(|()| {
+            let cell = cell.clone();
+            spawn(move || cell.read(Page::number))
+        });
+        for number in 2..=3 {
+            turn(&cell, number, &tally);
+            cell.collect();
+        }
+        join(readers);
+        end(cell, &tally);
+    });
+}
+
+#[test]
+fn a_snapshot_is_freed_after_its_last_reader() {
+    model(all(), || {
         let tally = Tally::new();
         let cell = Page::in_a_cell(1, &tally);
         let theirs = cell.clone();
@@ -68,7 +86,7 @@ fn a_wait_ends_when_no_reader_of_an_older_snapshot_is_left() {
 
 #[test]
 fn a_publish_sees_one_whole_snapshot() {
-    model(preemptions(3), || {
+    model(all(), || {
         let tally = Tally::new();
         let cell = Page::in_a_cell(1, &tally);
         let theirs = cell.clone();
@@ -123,14 +141,11 @@ fn three_writers_one_of_them_lagging() {
 
 #[test]
 fn a_writer_copies_from_a_live_snapshot() {
-    model(preemptions(2), || {
+    model(preemptions(3), || {
         let tally = Tally::new();
         let cell = Page::in_a_cell(0, &tally);
         let (theirs, theirs_too) = (cell.clone(), tally.clone());
-        let writer = spawn(move || {
-            add_bits(&theirs, 1, &theirs_too);
-            theirs.collect();
-        });
+        let writer = spawn(move || add_bits(&theirs, 1, &theirs_too));
         add_bits(&cell, 2, &tally);
         cell.collect();
         writer.join().unwrap();
@@ -190,7 +205,7 @@ fn a_cell_born_late_is_seen_whole() {
 
 #[test]
 fn of_two_cells_born_late_one_is_kept() {
-    model(all(), || {
+    model(preemptions(3), || {
         let tally = Tally::new();
         let cell = Arc::new(SnapshotCell::new());
         let (theirs, theirs_too) = (cell.clone(), tally.clone());
@@ -205,7 +220,7 @@ fn of_two_cells_born_late_one_is_kept() {
 
 #[test]
 fn a_cell_ends_while_a_handle_writes() {
-    model(preemptions(3), || {
+    model(preemptions(2), || {
         let tally = Tally::new();
         let cell = SnapshotCell::new();
         let handle = cell.shared();

@@ -2,7 +2,7 @@
 
 use signalpost_core::SharedCell;
 use signalpost_loom_tests::page::turn;
-use signalpost_loom_tests::{Page, Tally, at_thread_end, join, model, preemptions, spawn};
+use signalpost_loom_tests::{Page, Tally, all, at_thread_end, join, model, preemptions, spawn};
 use std::sync::Arc;
 
 fn end<const N: usize>(cells: [Arc<SharedCell<Page>>; N], tally: &Tally) {
@@ -21,7 +21,7 @@ fn replace(cell: &SharedCell<Page>, tally: &Tally) {
 
 #[test]
 fn a_reader_that_comes_back_is_not_taken_for_the_one_before() {
-    model(preemptions(3), || {
+    model(all(), || {
         let tally = Tally::new();
         let cell = Page::in_a_cell(1, &tally);
         let theirs = cell.clone();
@@ -37,7 +37,7 @@ fn a_reader_that_comes_back_is_not_taken_for_the_one_before() {
 
 #[test]
 fn an_outer_read_outlives_inner_reads_elsewhere() {
-    model(preemptions(3), || {
+    model(all(), || {
         let tally = Tally::new();
         let (ours, other) = (Page::in_a_cell(1, &tally), Page::in_a_cell(1, &tally));
         let (theirs, others) = (ours.clone(), other.clone());
@@ -55,7 +55,7 @@ fn an_outer_read_outlives_inner_reads_elsewhere() {
 
 #[test]
 fn an_outer_read_outlives_inner_writes_elsewhere() {
-    model(preemptions(2), || {
+    model(all(), || {
         let tally = Tally::new();
         let (ours, other) = (Page::in_a_cell(1, &tally), Page::in_a_cell(1, &tally));
         let (theirs, others, theirs_too) = (ours.clone(), other.clone(), tally.clone());
@@ -73,7 +73,7 @@ fn an_outer_read_outlives_inner_writes_elsewhere() {
 
 #[test]
 fn an_inner_read_is_seen_by_its_own_writer() {
-    model(preemptions(2), || {
+    model(all(), || {
         let tally = Tally::new();
         let (outer, inner) = (Page::in_a_cell(1, &tally), Page::in_a_cell(1, &tally));
         let (theirs, others) = (outer.clone(), inner.clone());
@@ -100,7 +100,7 @@ fn a_reader_deeper_than_its_words_is_seen() {
             other.read(|_| nested(deep - 1, other, ours));
         }
     }
-    model(preemptions(2), || {
+    model(preemptions(3), || {
         let tally = Tally::new();
         let (ours, other) = (Page::in_a_cell(1, &tally), Page::in_a_cell(1, &tally));
         let (theirs, others) = (ours.clone(), other.clone());
@@ -113,7 +113,7 @@ fn a_reader_deeper_than_its_words_is_seen() {
 
 #[test]
 fn a_slot_pushed_during_a_scan() {
-    model(preemptions(2), || {
+    model(preemptions(3), || {
         let tally = Tally::new();
         let cell = Page::in_a_cell(1, &tally);
         let readers = [(); 2].map(|()| {

@@ -48,7 +48,7 @@ fn end(ticks: Arc<Ticks>, tally: &Tally) {
 
 #[test]
 fn cancel_and_wait_returns_when_the_captures_are_gone() {
-    model(preemptions(3), || {
+    model(all(), || {
         let (tally, annex) = (Tally::new(), Arc::new(Annex::default()));
         let ticks = Arc::new(Ticks::new());
         let subscription = subscribe(&ticks, &tally, &annex);
@@ -58,6 +58,24 @@ fn cancel_and_wait_returns_when_the_captures_are_gone() {
         tally.assert_all_dropped();
         annex.take_back();
         publisher.join().unwrap();
+        end(ticks, &tally);
+    });
+}
+
+#[test]
+fn cancel_and_wait_is_for_every_publisher() {
+    model(preemptions(3), || {
+        let (tally, annex) = (Tally::new(), Arc::new(Annex::default()));
+        let ticks = Arc::new(Ticks::new());
+        let subscription = subscribe(&ticks, &tally, &annex);
+        let publishers = [(); 2].map(|()| {
+            let ticks = ticks.clone();
+            spawn(move || ticks.publish(&1))
+        });
+        subscription.cancel_and_wait(Duration::MAX).expect("publishes end");
+        tally.assert_all_dropped();
+        annex.take_back();
+        join(publishers);
         end(ticks, &tally);
     });
 }
@@ -122,7 +140,7 @@ fn a_wait_inside_a_publish_of_the_same_dispatcher_is_an_error() {
 
 #[test]
 fn a_wait_is_not_for_publishes_elsewhere() {
-    model(preemptions(3), || {
+    model(all(), || {
         let (tally, annex) = (Tally::new(), Arc::new(Annex::default()));
         let (slow, ticks) = (Arc::new(Ticks::new()), Arc::new(Ticks::new()));
         let waited = Arc::new(AtomicBool::new(false));
@@ -141,7 +159,7 @@ fn a_wait_is_not_for_publishes_elsewhere() {
 
 #[test]
 fn a_thread_inside_two_publishes_may_wait_for_a_third_dispatcher() {
-    model(preemptions(3), || {
+    model(all(), || {
         let (tally, annex) = (Tally::new(), Arc::new(Annex::default()));
         let ticks = Arc::new(Ticks::new());
         let subscription = Arc::new(subscribe(&ticks, &tally, &annex));
@@ -161,7 +179,7 @@ fn a_thread_inside_two_publishes_may_wait_for_a_third_dispatcher() {
 
 #[test]
 fn a_scope_ends_when_no_publish_of_its_subscribers_is_left() {
-    model(preemptions(3), || {
+    model(all(), || {
         let tally = Tally::new();
         let ticks = Arc::new(Ticks::new());
         let publishers = {
@@ -184,7 +202,7 @@ fn a_scope_ends_when_no_publish_of_its_subscribers_is_left() {
 
 #[test]
 fn a_wait_whose_barrier_fails_is_an_error_and_frees_nothing() {
-    model(preemptions(3), || {
+    model(all(), || {
         refuse_barriers_from(1);
         let (tally, annex) = (Tally::new(), Arc::new(Annex::default()));
         let ticks = Arc::new(Ticks::new());
