@@ -17,7 +17,7 @@ impl<E: Event> Signalpost<E> {
 }
 
 /// Registers in one edit, so that 100,000 subscribers cost one swap.
-struct Enrol<'a, 'e, E: Event>(&'a mut Edit<'e, E, BoxError>);
+struct Enrol<'a, 'e, E: Event>(&'a mut Edit<'e, E, BoxError>, usize);
 
 impl<E: Event> Register<E> for Enrol<'_, '_, E> {
     fn register<F>(&mut self, subscriber: F)
@@ -25,6 +25,7 @@ impl<E: Event> Register<E> for Enrol<'_, '_, E> {
         F: Fn(&E) -> Answer + Send + Sync + 'static,
     {
         self.0.subscribe(subscriber).detach();
+        self.1 += 1;
     }
 }
 
@@ -34,7 +35,12 @@ impl<E: Event> DispatchPath for Signalpost<E> {
 
     fn with(crowd: impl Crowd<E>) -> Self {
         let dispatcher = Dispatcher::new();
-        dispatcher.edit(|edit| crowd.register_in(&mut Enrol(edit)));
+        let registered = dispatcher.edit(|edit| {
+            let mut enrol = Enrol(edit, 0);
+            crowd.register_in(&mut enrol);
+            enrol.1
+        });
+        assert_eq!(dispatcher.len(), registered, "what is timed is what was asked for");
         Self(dispatcher)
     }
 

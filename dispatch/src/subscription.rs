@@ -50,6 +50,10 @@ impl Subscription {
     /// Called again, or after the subscriber ended by itself, it does nothing, but the promise holds all the same. Called
     /// before the [`edit`](crate::Dispatcher::edit) that registers it has returned, it keeps the subscriber from coming in.
     pub fn cancel(&self) -> bool {
+        // Detached, or the dispatcher is gone: there is nothing to keep it from.
+        if self.registry.strong_count() == 0 {
+            return false;
+        }
         self.anchor.cancels();
         self.write(Step::Cancel(self.target()))
     }

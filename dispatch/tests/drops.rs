@@ -216,6 +216,25 @@ fn a_chain_over_many_dispatchers_is_dropped_without_deep_recursion() {
 }
 
 #[test]
+fn a_chain_of_ten_thousand_captured_dispatchers_is_dropped_without_deep_recursion() {
+    within(|| {
+        let drops = Drops::new();
+        let mut last = Plain::new();
+        for _ in 0..10_000 {
+            let (next, inner, token) = (Plain::new(), last, drops.token());
+            next.subscribe(move |n: &u32| {
+                token.touch();
+                inner.publish(n).unwrap();
+            })
+            .detach();
+            last = next;
+        }
+        drop(last);
+        assert_eq!((drops.made(), drops.alive()), (10_000, 0));
+    });
+}
+
+#[test]
 fn a_chain_whose_head_is_cancelled_inside_a_publish_goes_when_that_is_over() {
     within(|| {
         let (post, drops) = (Plain::new(), Drops::new());

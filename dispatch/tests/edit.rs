@@ -182,6 +182,26 @@ fn a_registration_cancelled_in_the_same_edit_leaves_nothing() {
 }
 
 #[test]
+fn a_handle_that_cancels_before_its_edit_is_made_keeps_its_subscriber_out() {
+    let all = Post::new();
+    let cancelled = all.post.edit(|edit| {
+        drop(edit.subscribe(all.logger("dropped")));
+        let sub = edit.subscribe(all.logger("cancelled"));
+        sub.cancel();
+        sub
+    });
+    assert!(!cancelled.is_active() && all.post.is_empty());
+    assert_eq!(all.drops.alive(), 0);
+}
+
+#[test]
+fn a_handle_that_is_detached_before_its_edit_is_made_lets_its_subscriber_stay() {
+    let all = Post::new();
+    all.post.edit(|edit| edit.subscribe(all.logger("a")).detach());
+    assert_eq!(all.order(), ["a"]);
+}
+
+#[test]
 fn subscriptions_of_another_dispatcher_are_left_alone() {
     let (all, other) = (Post::new(), Post::new());
     let ([a], [theirs]) = (all.add(["a"]), other.add(["theirs"]));

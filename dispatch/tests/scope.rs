@@ -297,6 +297,57 @@ fn a_scoped_subscriber_may_publish_subscribe_and_cancel() {
 }
 
 #[test]
+fn what_a_scoped_subscriber_registers_while_the_scope_ends_ends_with_it_too() {
+    within(|| {
+        let post = Plain::new();
+        let (stay, calls) = (Stay::new(), AtomicU32::new(0));
+        thread::scope(|threads| {
+            post.scope(|scope| {
+                let (stay, calls) = (&stay, &calls);
+                scope.subscribe(move |n: &u32| {
+                    if *n == 1 {
+                        stay.here();
+                        thread::sleep(std::time::Duration::from_millis(100)); // the end has begun by now
+                        scope.subscribe(move |_: &u32| {
+                            calls.fetch_add(1, SeqCst);
+                        });
+                    }
+                });
+                threads.spawn(|| post.publish(&1));
+                stay.entered.wait();
+                stay.leave.open();
+            })
+            .unwrap();
+            assert!(post.is_empty(), "a borrowing subscriber outlives its scope");
+            post.publish(&2);
+        });
+        assert_eq!(calls.into_inner(), 0);
+    });
+}
+
+#[test]
+fn what_a_scoped_capture_registers_in_its_destructor_ends_with_the_scope_too() {
+    struct Parting<'scope, 'env>(&'scope signalpost::Scope<'scope, 'env, u32, std::convert::Infallible>);
+    impl Parting<'_, '_> {
+        fn touch(&self) {}
+    }
+    impl Drop for Parting<'_, '_> {
+        fn drop(&mut self) {
+            self.0.subscribe(|_: &u32| ());
+        }
+    }
+    let post = Plain::new();
+    post.scope(|scope| {
+        let parting = Parting(scope);
+        scope.subscribe(move |_: &u32| parting.touch());
+        post.publish(&1);
+    })
+    .unwrap();
+    assert!(post.is_empty());
+    post.publish(&2);
+}
+
+#[test]
 fn a_scope_in_which_nobody_registered_waits_for_nobody() {
     within(|| {
         let (post, stay) = (Arc::new(Plain::new()), Stay::new());

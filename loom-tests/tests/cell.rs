@@ -14,7 +14,7 @@ fn end(cell: Arc<SharedCell<Page>>, tally: &Tally) {
 
 #[test]
 fn a_pinned_snapshot_is_never_freed() {
-    model(all(), || {
+    model(all().at_least(50), || {
         let tally = Tally::new();
         let cell = Page::in_a_cell(1, &tally);
         let theirs = cell.clone();
@@ -28,7 +28,7 @@ fn a_pinned_snapshot_is_never_freed() {
 
 #[test]
 fn of_two_readers_both_are_seen() {
-    model(preemptions(3), || {
+    model(preemptions(3).at_least(20_000), || {
         let tally = Tally::new();
         let cell = Page::in_a_cell(1, &tally);
         let readers = [(); 2].map(|()| {
@@ -46,7 +46,7 @@ fn of_two_readers_both_are_seen() {
 
 #[test]
 fn a_snapshot_is_freed_after_its_last_reader() {
-    model(all(), || {
+    model(all().at_least(50), || {
         let tally = Tally::new();
         let cell = Page::in_a_cell(1, &tally);
         let theirs = cell.clone();
@@ -62,7 +62,7 @@ fn a_snapshot_is_freed_after_its_last_reader() {
 
 #[test]
 fn a_wait_ends_when_no_reader_of_an_older_snapshot_is_left() {
-    model(preemptions(3), || {
+    model(preemptions(3).at_least(6_000), || {
         let tally = Tally::new();
         let cell = Page::in_a_cell(1, &tally);
         let annex = Arc::new(Annex::default());
@@ -86,7 +86,7 @@ fn a_wait_ends_when_no_reader_of_an_older_snapshot_is_left() {
 
 #[test]
 fn a_publish_sees_one_whole_snapshot() {
-    model(all(), || {
+    model(all().at_least(10_000), || {
         let tally = Tally::new();
         let cell = Page::in_a_cell(1, &tally);
         let theirs = cell.clone();
@@ -106,7 +106,7 @@ fn a_publish_sees_one_whole_snapshot() {
 
 #[test]
 fn concurrent_updates_lose_nothing() {
-    model(all(), || {
+    model(all().at_least(1_000), || {
         let tally = Tally::new();
         let cell = Page::in_a_cell(0, &tally);
         let (theirs, theirs_too) = (cell.clone(), tally.clone());
@@ -125,7 +125,7 @@ fn three_writers_one_of_them_lagging() {
         let seen = cell.read(Page::number).expect("never empty");
         assert!(seen & bit != 0, "a writer does not see its own write");
     }
-    model(preemptions(2), || {
+    model(preemptions(2).at_least(30_000), || {
         let tally = Tally::new();
         let cell = Page::in_a_cell(0, &tally);
         let writers = [1, 2].map(|bit| {
@@ -141,7 +141,7 @@ fn three_writers_one_of_them_lagging() {
 
 #[test]
 fn a_writer_copies_from_a_live_snapshot() {
-    model(preemptions(3), || {
+    model(preemptions(3).at_least(2_000), || {
         let tally = Tally::new();
         let cell = Page::in_a_cell(0, &tally);
         let (theirs, theirs_too) = (cell.clone(), tally.clone());
@@ -156,7 +156,7 @@ fn a_writer_copies_from_a_live_snapshot() {
 
 #[test]
 fn a_slow_change_does_not_undo_a_later_emptying() {
-    model(all(), || {
+    model(all().at_least(500), || {
         let tally = Tally::new();
         let cell = SharedCell::new();
         let (theirs, theirs_too) = (cell.clone(), tally.clone());
@@ -178,7 +178,7 @@ fn a_change_that_finds_its_work_done_helps_whoever_did_it() {
         empty(cell);
         assert_eq!(cell.read(Page::number), None, "read after it was taken out");
     }
-    model(all(), || {
+    model(all().at_least(30), || {
         let tally = Tally::new();
         let cell = Page::in_a_cell(1, &tally);
         let theirs = cell.clone();
@@ -191,7 +191,7 @@ fn a_change_that_finds_its_work_done_helps_whoever_did_it() {
 
 #[test]
 fn a_cell_born_late_is_seen_whole() {
-    model(all(), || {
+    model(all().at_least(10), || {
         let tally = Tally::new();
         let cell = Arc::new(SnapshotCell::new());
         let theirs = cell.clone();
@@ -205,7 +205,7 @@ fn a_cell_born_late_is_seen_whole() {
 
 #[test]
 fn of_two_cells_born_late_one_is_kept() {
-    model(preemptions(3), || {
+    model(preemptions(3).at_least(2_000), || {
         let tally = Tally::new();
         let cell = Arc::new(SnapshotCell::new());
         let (theirs, theirs_too) = (cell.clone(), tally.clone());
@@ -220,7 +220,7 @@ fn of_two_cells_born_late_one_is_kept() {
 
 #[test]
 fn a_cell_ends_while_a_handle_writes() {
-    model(preemptions(2), || {
+    model(preemptions(2).at_least(9_000), || {
         let tally = Tally::new();
         let cell = SnapshotCell::new();
         let handle = cell.shared();

@@ -37,7 +37,7 @@ fn end<X: 'static>(ticks: Arc<Dispatcher<u32, X>>, tally: &Tally) {
 
 #[test]
 fn after_subscribe_returns_a_later_publish_runs_it() {
-    model(all(), || {
+    model(all().at_least(10), || {
         let (tally, ran) = (Tally::new(), Ran::default());
         let (ticks, told) = (Arc::new(Ticks::new()), Arc::new(AtomicBool::new(false)));
         let subscriber = ran.subscriber(tally.canary());
@@ -57,7 +57,7 @@ fn after_subscribe_returns_a_later_publish_runs_it() {
 
 #[test]
 fn a_thread_that_is_told_by_another_sees_it_too() {
-    model(all(), || {
+    model(all().at_least(200), || {
         let (tally, ran) = (Tally::new(), Ran::default());
         let ticks = Arc::new(Ticks::new());
         let told = [(); 2].map(|()| Arc::new(AtomicBool::new(false)));
@@ -80,7 +80,7 @@ fn a_thread_that_is_told_by_another_sees_it_too() {
 
 #[test]
 fn concurrent_registrations_lose_nothing() {
-    model(preemptions(3), || {
+    model(preemptions(3).at_least(10_000), || {
         let (tally, ran) = (Tally::new(), Ran::default());
         let ticks = Arc::new(Ticks::new());
         let (theirs, subscriber) = (ticks.clone(), ran.subscriber(tally.canary()));
@@ -95,7 +95,7 @@ fn concurrent_registrations_lose_nothing() {
 
 #[test]
 fn after_cancel_returns_a_later_publish_does_not_run_it() {
-    model(all(), || {
+    model(all().at_least(90), || {
         let (tally, ran) = (Tally::new(), Ran::default());
         let (ticks, told) = (Arc::new(Ticks::new()), Arc::new(AtomicBool::new(false)));
         let subscription = ticks.subscribe(ran.subscriber(tally.canary()));
@@ -118,7 +118,7 @@ fn after_cancel_returns_a_later_publish_does_not_run_it() {
 
 #[test]
 fn a_second_cancel_helps_a_lagging_first() {
-    model(preemptions(2), || {
+    model(preemptions(2).at_least(10_000), || {
         let (tally, ran) = (Tally::new(), Ran::default());
         let ticks = Arc::new(Ticks::new());
         let subscription = Arc::new(ticks.subscribe(ran.subscriber(tally.canary())));
@@ -138,7 +138,7 @@ fn a_second_cancel_helps_a_lagging_first() {
 
 #[test]
 fn a_slow_subscribe_does_not_undo_a_later_cancel() {
-    model(preemptions(3), || {
+    model(preemptions(3).at_least(80_000), || {
         let (tally, ran) = (Tally::new(), Ran::default());
         let ticks = Arc::new(Ticks::new());
         let first = ticks.subscribe(ran.subscriber(tally.canary()));
@@ -158,7 +158,7 @@ fn a_slow_subscribe_does_not_undo_a_later_cancel() {
 
 #[test]
 fn subscribing_runs_nobodys_destructor() {
-    model(preemptions(3), || {
+    model(preemptions(3).at_least(70_000), || {
         let (tally, ran) = (Tally::new().dropped_by_a_collector(), Ran::default());
         let ticks = Arc::new(Ticks::new());
         let first = ticks.subscribe(ran.subscriber(tally.canary()));
@@ -172,7 +172,7 @@ fn subscribing_runs_nobodys_destructor() {
 
 #[test]
 fn a_subscribe_that_trims_frees_no_list_that_is_being_walked() {
-    model(all(), || {
+    model(all().at_least(70), || {
         let (tally, ran) = (Tally::new(), Ran::default());
         let ticks = Arc::new(Ticks::new());
         ticks.subscribe(ran.subscriber(tally.canary())).detach();
@@ -190,7 +190,7 @@ fn a_subscribe_that_trims_frees_no_list_that_is_being_walked() {
 
 #[test]
 fn stop_is_exact_under_concurrent_registration() {
-    model(all(), || {
+    model(all().at_least(60), || {
         let log = Arc::new(Mutex::new(Vec::new()));
         let note = |name| {
             let log = log.clone();
@@ -224,7 +224,7 @@ fn stop_is_exact_under_concurrent_registration() {
 
 #[test]
 fn a_publish_sees_all_of_an_edit_or_nothing() {
-    model(all(), || {
+    model(all().at_least(40), || {
         let (tally, ran) = (Tally::new(), Ran::default());
         let ticks = Arc::new(Ticks::new());
         let old = ticks.subscribe(ran.subscriber(tally.canary()));
@@ -244,7 +244,7 @@ fn a_publish_sees_all_of_an_edit_or_nothing() {
 
 #[test]
 fn a_nested_publish_sees_its_own_list_and_keeps_the_outer_one() {
-    model(preemptions(3), || {
+    model(preemptions(3).at_least(500), || {
         let (tally, ran) = (Tally::new(), Ran::default());
         let (outer, inner) = (Arc::new(Ticks::new()), Arc::new(Ticks::new()));
         let (canary, inside) = (tally.canary(), inner.clone());
@@ -268,7 +268,7 @@ fn a_nested_publish_sees_its_own_list_and_keeps_the_outer_one() {
 
 #[test]
 fn a_publish_inside_itself_sees_what_was_changed_meanwhile() {
-    model(all(), || {
+    model(all().at_least(400), || {
         let (tally, ran) = (Tally::new(), Ran::default());
         let ticks = Arc::new(Ticks::new());
         let (again, canary) = (Arc::downgrade(&ticks), tally.canary());
@@ -290,7 +290,7 @@ fn a_publish_inside_itself_sees_what_was_changed_meanwhile() {
 
 #[test]
 fn a_subscriber_that_cancels_itself_is_dropped_when_all_publishes_of_it_have_ended() {
-    model(all(), || {
+    model(all().at_least(300), || {
         let tally = Tally::new();
         let ticks = Arc::new(Ticks::new());
         let handle = Arc::new(Mutex::new(None));
@@ -316,7 +316,7 @@ fn a_subscriber_that_cancels_itself_is_dropped_when_all_publishes_of_it_have_end
 
 #[test]
 fn a_once_subscriber_runs_for_one_of_two_publishes() {
-    model(all(), || {
+    model(all().at_least(1_000), || {
         let (tally, ran) = (Tally::new(), Ran::default());
         let ticks = Arc::new(Ticks::new());
         ticks.subscribe_with(SubscribeOptions::new().once(), ran.subscriber(tally.canary())).detach();
@@ -334,7 +334,7 @@ fn a_once_subscriber_runs_for_one_of_two_publishes() {
 
 #[test]
 fn after_pause_returns_a_later_publish_skips_it() {
-    model(all(), || {
+    model(all().at_least(3), || {
         let (tally, ran) = (Tally::new(), Ran::default());
         let (ticks, told) = (Arc::new(Ticks::new()), Arc::new(AtomicBool::new(false)));
         let subscription = ticks.subscribe(ran.subscriber(tally.canary()));
@@ -355,7 +355,7 @@ fn after_pause_returns_a_later_publish_skips_it() {
 
 #[test]
 fn a_panic_in_a_subscriber_leaves_no_mark_behind() {
-    model(all(), || {
+    model(all().at_least(50), || {
         let tally = Tally::new();
         let ticks = Arc::new(Ticks::new());
         let canary = tally.canary();
@@ -379,7 +379,7 @@ fn a_panic_in_a_subscriber_leaves_no_mark_behind() {
 
 #[test]
 fn an_undo_is_told_to_those_who_ran_though_they_were_cancelled_meanwhile() {
-    model(all(), || {
+    model(all().at_least(50), || {
         let tally = Tally::new();
         let balance = Arc::new(AtomicUsize::new(0));
         let ticks = Arc::new(Dispatcher::<u32, &str>::new());

@@ -21,7 +21,7 @@ fn replace(cell: &SharedCell<Page>, tally: &Tally) {
 
 #[test]
 fn a_reader_that_comes_back_is_not_taken_for_the_one_before() {
-    model(all(), || {
+    model(all().at_least(900), || {
         let tally = Tally::new();
         let cell = Page::in_a_cell(1, &tally);
         let theirs = cell.clone();
@@ -37,7 +37,7 @@ fn a_reader_that_comes_back_is_not_taken_for_the_one_before() {
 
 #[test]
 fn an_outer_read_outlives_inner_reads_elsewhere() {
-    model(all(), || {
+    model(all().at_least(700), || {
         let tally = Tally::new();
         let (ours, other) = (Page::in_a_cell(1, &tally), Page::in_a_cell(1, &tally));
         let (theirs, others) = (ours.clone(), other.clone());
@@ -55,7 +55,7 @@ fn an_outer_read_outlives_inner_reads_elsewhere() {
 
 #[test]
 fn an_outer_read_outlives_inner_writes_elsewhere() {
-    model(all(), || {
+    model(all().at_least(3_000), || {
         let tally = Tally::new();
         let (ours, other) = (Page::in_a_cell(1, &tally), Page::in_a_cell(1, &tally));
         let (theirs, others, theirs_too) = (ours.clone(), other.clone(), tally.clone());
@@ -73,7 +73,7 @@ fn an_outer_read_outlives_inner_writes_elsewhere() {
 
 #[test]
 fn an_inner_read_is_seen_by_its_own_writer() {
-    model(all(), || {
+    model(all().at_least(2_000), || {
         let tally = Tally::new();
         let (outer, inner) = (Page::in_a_cell(1, &tally), Page::in_a_cell(1, &tally));
         let (theirs, others) = (outer.clone(), inner.clone());
@@ -100,7 +100,7 @@ fn a_reader_deeper_than_its_words_is_seen() {
             other.read(|_| nested(deep - 1, other, ours));
         }
     }
-    model(preemptions(3), || {
+    model(preemptions(3).at_least(2_000), || {
         let tally = Tally::new();
         let (ours, other) = (Page::in_a_cell(1, &tally), Page::in_a_cell(1, &tally));
         let (theirs, others) = (ours.clone(), other.clone());
@@ -113,7 +113,7 @@ fn a_reader_deeper_than_its_words_is_seen() {
 
 #[test]
 fn a_slot_pushed_during_a_scan() {
-    model(preemptions(3), || {
+    model(preemptions(3).at_least(4_000), || {
         let tally = Tally::new();
         let cell = Page::in_a_cell(1, &tally);
         let readers = [(); 2].map(|()| {
@@ -130,7 +130,7 @@ fn a_slot_pushed_during_a_scan() {
 
 #[test]
 fn a_slot_goes_from_thread_to_thread() {
-    model(preemptions(3), || {
+    model(preemptions(3).at_least(4_000), || {
         let tally = Tally::new();
         let cell = Page::in_a_cell(1, &tally);
         let readers = [(); 2].map(|()| {
@@ -148,7 +148,7 @@ fn a_slot_goes_from_thread_to_thread() {
 
 #[test]
 fn a_thread_that_gave_its_slot_back_takes_another() {
-    model(preemptions(3), || {
+    model(preemptions(3).at_least(8_000), || {
         let tally = Tally::new();
         let cell = Page::in_a_cell(1, &tally);
         let theirs = cell.clone();

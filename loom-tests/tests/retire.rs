@@ -14,7 +14,7 @@ fn end(cell: Arc<SharedCell<Page>>, tally: &Tally) {
 
 #[test]
 fn what_one_writer_retires_another_collects() {
-    model(all(), || {
+    model(all().at_least(800), || {
         let tally = Tally::new();
         let cell = Page::in_a_cell(1, &tally);
         let (theirs, theirs_too) = (cell.clone(), tally.clone());
@@ -29,7 +29,7 @@ fn what_one_writer_retires_another_collects() {
 
 #[test]
 fn two_collectors_free_each_snapshot_once() {
-    model(preemptions(3), || {
+    model(preemptions(3).at_least(1_000), || {
         let tally = Tally::new();
         let cell = Page::in_a_cell(1, &tally);
         turn(&cell, 2, &tally);
@@ -50,7 +50,7 @@ fn two_collectors_free_each_snapshot_once() {
 
 #[test]
 fn a_cell_changed_inside_its_own_read_is_collected_at_the_outermost_leave() {
-    model(all(), || {
+    model(all().at_least(20), || {
         let tally = Tally::new();
         let cell = Page::in_a_cell(1, &tally);
         let (theirs, theirs_too) = (cell.clone(), tally.clone());
@@ -71,7 +71,7 @@ fn a_cell_changed_inside_its_own_read_is_collected_at_the_outermost_leave() {
 
 #[test]
 fn a_heavy_barrier_that_fails_frees_nothing() {
-    model(all(), || {
+    model(all().at_least(20), || {
         refuse_barriers_from(2);
         let tally = Tally::new();
         let cell = Page::in_a_cell(1, &tally);

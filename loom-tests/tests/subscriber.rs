@@ -27,7 +27,7 @@ fn subscriber(tally: &Tally, annex: &Arc<Annex>) -> (Newcomer<u32, ()>, Anchor) 
 
 #[test]
 fn a_latch_says_that_the_captures_are_gone() {
-    model(all(), || {
+    model(all().at_least(6), || {
         let (tally, annex) = (Tally::new(), Arc::new(Annex::default()));
         let (newcomer, anchor) = subscriber(&tally, &annex);
         let owner = spawn(move || drop(newcomer));
@@ -40,7 +40,7 @@ fn a_latch_says_that_the_captures_are_gone() {
 
 #[test]
 fn a_block_is_freed_by_the_second_to_leave() {
-    model(all(), || {
+    model(all().at_least(2), || {
         let (tally, annex) = (Tally::new(), Arc::new(Annex::default()));
         let (newcomer, anchor) = subscriber(&tally, &annex);
         let owner = spawn(move || drop(newcomer));

@@ -48,7 +48,7 @@ fn end(ticks: Arc<Ticks>, tally: &Tally) {
 
 #[test]
 fn cancel_and_wait_returns_when_the_captures_are_gone() {
-    model(all(), || {
+    model(all().at_least(100), || {
         let (tally, annex) = (Tally::new(), Arc::new(Annex::default()));
         let ticks = Arc::new(Ticks::new());
         let subscription = subscribe(&ticks, &tally, &annex);
@@ -64,7 +64,7 @@ fn cancel_and_wait_returns_when_the_captures_are_gone() {
 
 #[test]
 fn cancel_and_wait_is_for_every_publisher() {
-    model(preemptions(3), || {
+    model(preemptions(3).at_least(4_000), || {
         let (tally, annex) = (Tally::new(), Arc::new(Annex::default()));
         let ticks = Arc::new(Ticks::new());
         let subscription = subscribe(&ticks, &tally, &annex);
@@ -82,7 +82,7 @@ fn cancel_and_wait_is_for_every_publisher() {
 
 #[test]
 fn a_waiter_is_not_misled_by_a_collector_in_the_middle() {
-    model(preemptions(3), || {
+    model(preemptions(3).at_least(20_000), || {
         let (tally, annex) = (Tally::new(), Arc::new(Annex::default()));
         let ticks = Arc::new(Ticks::new());
         let subscription = subscribe(&ticks, &tally, &annex);
@@ -98,7 +98,7 @@ fn a_waiter_is_not_misled_by_a_collector_in_the_middle() {
 
 #[test]
 fn a_waiter_is_not_misled_by_another_cancel() {
-    model(preemptions(2), || {
+    model(preemptions(2).at_least(10_000), || {
         let (tally, annex) = (Tally::new(), Arc::new(Annex::default()));
         let ticks = Arc::new(Ticks::new());
         let subscription = Arc::new(subscribe(&ticks, &tally, &annex));
@@ -140,7 +140,7 @@ fn a_wait_inside_a_publish_of_the_same_dispatcher_is_an_error() {
 
 #[test]
 fn a_wait_is_not_for_publishes_elsewhere() {
-    model(all(), || {
+    model(all().at_least(2), || {
         let (tally, annex) = (Tally::new(), Arc::new(Annex::default()));
         let (slow, ticks) = (Arc::new(Ticks::new()), Arc::new(Ticks::new()));
         let waited = Arc::new(AtomicBool::new(false));
@@ -159,7 +159,7 @@ fn a_wait_is_not_for_publishes_elsewhere() {
 
 #[test]
 fn a_thread_inside_two_publishes_may_wait_for_a_third_dispatcher() {
-    model(all(), || {
+    model(all().at_least(100), || {
         let (tally, annex) = (Tally::new(), Arc::new(Annex::default()));
         let ticks = Arc::new(Ticks::new());
         let subscription = Arc::new(subscribe(&ticks, &tally, &annex));
@@ -179,7 +179,7 @@ fn a_thread_inside_two_publishes_may_wait_for_a_third_dispatcher() {
 
 #[test]
 fn a_scope_ends_when_no_publish_of_its_subscribers_is_left() {
-    model(all(), || {
+    model(all().at_least(100), || {
         let tally = Tally::new();
         let ticks = Arc::new(Ticks::new());
         let publishers = {
@@ -202,7 +202,7 @@ fn a_scope_ends_when_no_publish_of_its_subscribers_is_left() {
 
 #[test]
 fn a_wait_whose_barrier_fails_is_an_error_and_frees_nothing() {
-    model(all(), || {
+    model(all().at_least(4), || {
         refuse_barriers_from(1);
         let (tally, annex) = (Tally::new(), Arc::new(Annex::default()));
         let ticks = Arc::new(Ticks::new());
