@@ -206,7 +206,8 @@ impl<E: ?Sized + 'static, X: 'static> Drop for End<'_, E, X> {
             }
             cell.collect();
             // No reader is left that saw one of them, so none adds to the scope any more; a destructor may.
-            for closure in std::mem::take(&mut *lock(closures)) {
+            let taken = std::mem::take(&mut *lock(closures)); // not in the loop's head, which would hold the lock
+            for closure in taken {
                 let dropped = catch_unwind(AssertUnwindSafe(|| drop(closure)));
                 panic = panic.or(dropped.err());
             }
