@@ -18,7 +18,7 @@
 //! # Orderings
 //! | edge  | one side                       | other side                       | model that fails without it |
 //! |-------|--------------------------------|----------------------------------|-----------------------------|
-//! | LATCH | captures gone: Release         | waiter: Acquire                  | `cancel_and_wait_returns_when_the_captures_are_gone` |
+//! | LATCH | captures gone: Release         | waiter: Acquire                  | `a_latch_says_that_the_captures_are_gone` |
 //! | FREE  | first to leave: Release        | second: Acquire fence            | `a_block_is_freed_by_the_second_to_leave` |
 
 use crate::retire::without_unwinding;
