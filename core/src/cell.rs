@@ -85,7 +85,7 @@ impl<T: Snapshot> Versioned<T> {
 
 /// A shared snapshot, always behind an `Arc`, so that handles and the collector can hold it weakly.
 ///
-/// [`SnapshotCell`] is the same made lazily, movable, and `const` to build.
+/// [`SnapshotCell`](crate::SnapshotCell) is the same made lazily, movable, and `const` to build.
 pub struct SharedCell<T: Snapshot> {
     /// What readers look at, apart from the counts that handles and writers change.
     hot: CachePadded<Hot<T>>,
