@@ -19,7 +19,8 @@
 //!     --test cell -- --nocapture a_pinned_snapshot_is_never_freed
 //! cargo run -p signalpost-loom-tests --bin weaken -- Light   # plants one fault; all of them without a name
 //! ```
-//! `SIGNALPOST_LOOM_EXHAUSTIVE=1` lifts the bounds; some models then run for hours.
+//! `SIGNALPOST_LOOM_EXHAUSTIVE=1` lifts the bounds; a model then stops after ten minutes, or `LOOM_MAX_DURATION` seconds,
+//! and says so if that was not all. `SIGNALPOST_LOOM=0` leaves the models under loom out.
 //!
 //! # Writing a model
 //! At most five threads with the first. Fences, not `SeqCst` accesses; no plain store beside read-modify-writes on one

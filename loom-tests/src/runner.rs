@@ -107,6 +107,7 @@ pub fn build() -> Result<Models, String> {
             binary: binary.into(),
         }));
     }
+    models.sort_by(|a, b| (&a.file, &a.name).cmp(&(&b.file, &b.name)));
     let limit = Duration::from_secs(if exhaustive() { 6 * 3600 } else { 600 });
     Ok(Models { models, directory, limit })
 }
@@ -192,6 +193,9 @@ impl Models {
         command.env_remove("SIGNALPOST_WEAKEN").env("RUST_BACKTRACE", "0").current_dir(&self.directory);
         if let Some(plant) = plant {
             command.env("SIGNALPOST_WEAKEN", plant.name());
+        }
+        if exhaustive() && env::var_os("LOOM_MAX_DURATION").is_none() {
+            command.env("LOOM_MAX_DURATION", "600");
         }
         finish(&mut command, self.limit)
     }
