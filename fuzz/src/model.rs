@@ -89,6 +89,8 @@ struct Cell {
     /// Operations on handles, which keep what the dispatcher left behind.
     holders: usize,
     dead: bool,
+    /// Dead, and no operation keeps it: handles find nothing any more.
+    buried: bool,
     /// Lists replaced since all of those were dropped; past [`UNSURE`], the model does not say.
     replaced: usize,
     /// At least as many as were replaced since anybody looked who still reads them.
@@ -402,15 +404,15 @@ impl<'t> Model<'t> {
     fn cell(&mut self, place: usize, limit_byte: u8) -> usize {
         let limit =
             limit(limit_byte).unwrap_or(USUAL_LIMIT) as usize + usize::from(self.is(Twist::OneDeeper));
-        let (list, garbage) = (Vec::new(), Vec::new());
         self.cells.push(Cell {
             place,
             limit,
-            list,
-            garbage,
+            list: Vec::new(),
+            garbage: Vec::new(),
             refs: 1,
             holders: 0,
             dead: false,
+            buried: false,
             replaced: 0,
             unscanned: 0,
         });

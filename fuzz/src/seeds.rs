@@ -464,6 +464,21 @@ pub fn seeds() -> Vec<(&'static str, Vec<u8>)> {
             ),
         ),
         (
+            "a_wait_for_what_only_this_thread_can_drop",
+            program(
+                &[
+                    does(&[Op::DropDispatcher { at: 1 }]),
+                    does(&[
+                        Op::NewDispatcher { at: 1, limit: 0 },
+                        south(PLAIN),
+                        Op::Cancel { sub: 0 },
+                        Op::CancelAndWait { sub: 2 },
+                    ]),
+                ],
+                &[north(dies(1)), south(runs(2)), PUBLISH_SOUTH, Op::CancelAndWait { sub: 2 }],
+            ),
+        ),
+        (
             "more_than_one_run",
             program(
                 &[stop(), does(&[Op::Cancel { sub: 0 }])],

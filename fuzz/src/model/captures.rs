@@ -149,7 +149,8 @@ impl<'t> Model<'t> {
     /// destructor, with what was put off.
     pub(super) fn finish_if_dead(&mut self, cell: usize) -> Go {
         let Cell { dead, holders, .. } = self.cells[cell];
-        if !dead || holders > 0 || self.cells[cell].garbage.is_empty() {
+        self.cells[cell].buried = dead && holders == 0;
+        if !self.cells[cell].buried || self.cells[cell].garbage.is_empty() {
             return Ok(());
         }
         if self.collecting {

@@ -95,12 +95,14 @@ impl<'t> Model<'t> {
             return Ok(Err(Wait::WouldDeadlock));
         }
         let cell = self.subs[sub].cell;
-        if !self.subs[sub].gone && self.is_inside(cell) {
-            return Ok(Err(Wait::WouldDeadlock));
+        if !self.cells[cell].buried {
+            if !self.subs[sub].gone && self.is_inside(cell) {
+                return Ok(Err(Wait::WouldDeadlock));
+            }
+            self.cells[cell].holders += 1;
+            self.collect(&[cell])?;
+            self.release_cell(cell)?;
         }
-        self.cells[cell].holders += 1;
-        self.collect(&[cell])?;
-        self.release_cell(cell)?;
         Ok(if self.subs[sub].gone { Ok(()) } else { Err(Wait::TimedOut) })
     }
 
@@ -150,6 +152,7 @@ impl<'t> Model<'t> {
         collect: bool,
     ) -> Go {
         let mut cells: Vec<usize> = subs.iter().map(|sub| self.subs[*sub].cell).collect();
+        cells.retain(|cell| !self.cells[*cell].buried);
         cells.sort_unstable();
         cells.dedup();
         for cell in &cells {

@@ -111,10 +111,10 @@ impl<'t> Model<'t> {
     }
 
     pub(super) fn write_by_handle(&mut self, sub: usize, change: Change) -> Go<bool> {
-        if self.subs[sub].gone {
+        let cell = self.subs[sub].cell;
+        if self.subs[sub].gone || self.cells[cell].buried {
             return Ok(false);
         }
-        let cell = self.subs[sub].cell;
         self.cells[cell].holders += 1;
         if matches!(change, Change::Cancel(_)) {
             self.cancelled_unlisted(sub);
