@@ -266,7 +266,8 @@ impl<T: Snapshot> SharedCell<T> {
         Attempt::Replaced(replaced, note)
     }
 
-    fn pin(&self) -> Pin {
+    /// Pins this thread inside the cell, however deep it is.
+    pub(crate) fn pin(&self) -> Pin {
         pin::enter(self.hot.id, self.hot.fenced, u32::MAX).expect("no thread nests as deep as that")
     }
 

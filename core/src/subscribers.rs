@@ -296,6 +296,8 @@ impl<E: ?Sized, X> SharedCell<Subscribers<E, X>> {
     pub fn apply(&self, record: Vec<Recorded<E, X>>) -> bool {
         // Acquire: whoever is known to have ended is seen to have.
         let sweep = self.context().ended.swap(false, Acquire);
+        // Pinned until the newcomers have been looked at again: the cell may retire them as soon as they are in.
+        let pin = self.pin();
         let mut skipped = BTreeSet::new();
         let changed = self.update_with(
             |old| {
@@ -329,6 +331,7 @@ impl<E: ?Sized, X> SharedCell<Subscribers<E, X>> {
                 let _ = ManuallyDrop::new(newcomer.subscriber);
             }
         }
+        drop(pin);
         if !late.is_empty() {
             self.apply(late);
         }
