@@ -318,20 +318,22 @@ impl<E: ?Sized, X> SharedCell<Subscribers<E, X>> {
         if !planted(Plant::CancelFence) {
             fence(Ordering::SeqCst);
         }
-        let mut late = Vec::new();
+        let (mut late, mut unwanted) = (Vec::new(), Vec::new());
         for change in record {
-            if let Recorded::Subscribe(newcomer) = change
-                && !skipped.contains(&newcomer.id)
-            {
-                let target = Target { id: newcomer.id.get(), priority: newcomer.priority };
-                if newcomer.is_cancelled() {
-                    late.push(Recorded::Step(Step::Cancel(target)));
-                }
-                // The cell's since the change was made (2).
-                let _ = ManuallyDrop::new(newcomer.subscriber);
+            let Recorded::Subscribe(newcomer) = change else { continue };
+            if !changed || skipped.contains(&newcomer.id) {
+                unwanted.push(newcomer);
+                continue;
             }
+            let target = Target { id: newcomer.id.get(), priority: newcomer.priority };
+            if newcomer.is_cancelled() {
+                late.push(Recorded::Step(Step::Cancel(target)));
+            }
+            // The cell's since the change was made (2).
+            let _ = ManuallyDrop::new(newcomer.subscriber);
         }
         drop(pin);
+        drop(unwanted); // with nothing held: these are destructors
         if !late.is_empty() {
             self.apply(late);
         }
