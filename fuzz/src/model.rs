@@ -69,12 +69,8 @@ struct Sub {
     /// Cancelled before it was in the list.
     stillborn: bool,
     scoped: bool,
-    /// The captures are being dropped, or were.
-    dropping: bool,
-    /// They were.
+    /// The captures were dropped.
     gone: bool,
-    /// They must be dropped when what was put off is done.
-    due: bool,
 }
 
 /// A dispatcher, or what is left of it.
@@ -91,9 +87,9 @@ struct Cell {
     dead: bool,
     /// Dead, and no operation keeps it: handles find nothing any more.
     buried: bool,
-    /// Lists replaced since all of those were dropped; past [`UNSURE`], the model does not say.
-    replaced: usize,
-    /// At least as many as were replaced since anybody looked who still reads them.
+    /// Lists that were replaced and not dropped yet: whether the write took somebody out.
+    retired: Vec<bool>,
+    /// How many were replaced since somebody looked who reads them.
     unscanned: usize,
 }
 
@@ -157,15 +153,14 @@ struct Model<'t> {
     inside: Vec<usize>,
     /// A collector is running destructors.
     collecting: bool,
-    /// Cells to collect at the outermost return, or at the end of the collector.
-    put_off: Vec<usize>,
+    /// For the outermost return, or the end of the collector.
+    put_off: Vec<captures::PutOff>,
+    /// How many writes there were, so that two of them can be told apart.
+    writes: usize,
 }
 
 /// How deep a thread's marks are exact; past it, it counts as inside every dispatcher.
 const EXACT: usize = 6;
-/// So many replaced lists are surely not dropped by writes that only add; with more, or where destructors wrote while
-/// they were dropped, the model does not say how many wait.
-const UNSURE: usize = 32;
 /// How many replaced lists make an adding write clean up.
 const BATCH: usize = 64;
 
@@ -191,6 +186,7 @@ impl<'t> Model<'t> {
             inside: Vec::new(),
             collecting: false,
             put_off: Vec::new(),
+            writes: 0,
         };
         model.posts = std::array::from_fn(|place| Some(model.cell(place, 0)));
         model
@@ -413,7 +409,7 @@ impl<'t> Model<'t> {
             holders: 0,
             dead: false,
             buried: false,
-            replaced: 0,
+            retired: Vec::new(),
             unscanned: 0,
         });
         self.cells.len() - 1
@@ -434,17 +430,7 @@ impl<'t> Model<'t> {
     }
 
     fn sub(&mut self, cell: usize, how: How, target: Option<usize>, scoped: bool) -> usize {
-        self.subs.push(Sub {
-            cell,
-            how,
-            target,
-            scoped,
-            ended: false,
-            stillborn: false,
-            dropping: false,
-            gone: false,
-            due: false,
-        });
+        self.subs.push(Sub { cell, how, target, scoped, ended: false, stillborn: false, gone: false });
         self.subs.len() - 1
     }
 }

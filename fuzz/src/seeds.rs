@@ -294,6 +294,23 @@ pub fn seeds() -> Vec<(&'static str, Vec<u8>)> {
             ),
         ),
         (
+            "an_edit_whose_end_cancels_a_sibling",
+            program(
+                &[
+                    does(&[PUBLISH, Op::CancelAndWait { sub: 1 }, Op::CancelAndWait { sub: 1 }]),
+                    does(&[Op::Cancel { sub: 0 }]),
+                ],
+                &[
+                    edit(&[
+                        Step::Subscribe { how: dies(1) },
+                        Step::Run { script: 2 },
+                        Step::Subscribe { how: dies(1) },
+                    ]),
+                    LIST,
+                ],
+            ),
+        ),
+        (
             "what_has_ended_is_found_no_more",
             program(
                 &[],

@@ -1,6 +1,20 @@
-//! When captures may be dropped, and when they must have been. The rules: `model.rs`.
+//! When captures are dropped: now, or put off to whom. The rules: `model.rs`.
 
 use super::*;
+
+/// What was put off, and by which write: of those by one write, nothing is said about the order.
+pub(super) struct PutOff {
+    write: usize,
+    work: Work,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Work {
+    /// To collect a cell, if it is still there then.
+    Collect(usize),
+    /// To drop what a dead one left.
+    Bury(usize),
+}
 
 impl<'t> Model<'t> {
     /// Whether this thread counts as inside a publish of the cell.
@@ -8,16 +22,87 @@ impl<'t> Model<'t> {
         self.inside.contains(&cell) || self.inside.len() > EXACT
     }
 
-    /// Takes those drops that come next, of garbage that `mine` allows, or that was put off and may be dropped now.
-    pub(super) fn drops(&mut self, mine: impl Fn(usize, usize) -> bool) -> Go {
-        while let Some(Line::Dropped { sub }) = self.peek() {
-            let sub = *sub as usize;
-            let Some(cell) = self.subs.get(sub).map(|sub| sub.cell) else { break };
-            let later = self.inside.is_empty() && self.put_off.contains(&cell);
-            let safe = !self.inside.contains(&cell) || self.is(Twist::CollectedInside);
-            if !(self.cells[cell].garbage.contains(&sub) && (later || mine(sub, cell)) && safe) {
-                break;
+    /// Drops what nobody can reach, or puts it off.
+    pub(super) fn collect(&mut self, cell: usize) -> Go {
+        if self.is(Twist::NothingIsCollected) || self.cells[cell].retired.is_empty() {
+            return Ok(());
+        }
+        let blocked = self.is_inside(cell) && !self.is(Twist::CollectedInside);
+        if self.collecting || blocked {
+            self.put_off(cell);
+            return Ok(());
+        }
+        self.collecting = true;
+        self.collect_now(cell)?;
+        self.end_collecting()
+    }
+
+    fn put_off(&mut self, cell: usize) {
+        if !self.put_off.iter().any(|other| other.work == Work::Collect(cell)) {
+            self.put_off.push(PutOff { write: self.writes, work: Work::Collect(cell) });
+        }
+    }
+
+    /// What is to be done next of what was put off: the last first.
+    fn next_work(&mut self) -> Option<Work> {
+        let write = self.put_off.last()?.write;
+        let first = self.put_off.iter().position(|other| other.write == write)?;
+        let cells = self.put_off[first..].iter().map(|other| match other.work {
+            Work::Collect(cell) | Work::Bury(cell) => cell,
+        });
+        let next = self.next_dropped(&cells.collect::<Vec<_>>());
+        Some(self.put_off.remove(first + next).work)
+    }
+
+    /// Which of these cells is collected next: the last of which nothing is dropped, or that the trace goes on with. Where it
+    /// is not the last, nothing is said about their order.
+    pub(super) fn next_dropped(&self, cells: &[usize]) -> usize {
+        let next = |cell: &usize| match (&self.cells[*cell].garbage[..], self.peek()) {
+            ([], _) => true,
+            (garbage, Some(Line::Dropped { sub })) => garbage.contains(&(*sub as usize)),
+            _ => false,
+        };
+        cells.iter().rposition(next).unwrap_or(cells.len() - 1)
+    }
+
+    /// All that is garbage when this begins. What destructors add meanwhile stays.
+    fn collect_now(&mut self, cell: usize) -> Go {
+        let taken = self.cells[cell].retired.len();
+        self.cells[cell].unscanned = 0;
+        self.drops(cell)?;
+        self.cells[cell].retired.drain(..taken);
+        Ok(())
+    }
+
+    /// The collector's end: what was put off is done now; or left to this thread's outermost return.
+    fn end_collecting(&mut self) -> Go {
+        if self.inside.is_empty() {
+            while let Some(work) = self.next_work() {
+                match work {
+                    Work::Collect(cell) if self.cells[cell].buried => {}
+                    Work::Collect(cell) => {
+                        self.cells[cell].holders += 1;
+                        self.collect_now(cell)?;
+                        self.release_cell(cell)?;
+                    }
+                    Work::Bury(cell) => self.drops(cell)?,
+                }
             }
+        }
+        self.collecting = false;
+        Ok(())
+    }
+
+    /// All garbage of a cell is dropped, in an order that nothing is said about.
+    fn drops(&mut self, cell: usize) -> Go {
+        let mut garbage = std::mem::take(&mut self.cells[cell].garbage);
+        while let Some(any) = garbage.first().copied() {
+            let next = match self.peek() {
+                Some(Line::Dropped { sub }) => garbage.iter().position(|other| *other as u64 == *sub),
+                _ => None,
+            };
+            let Some(next) = next else { return self.wrong(format!("captures of #{any} are dropped")) };
+            let sub = garbage.swap_remove(next);
             self.dropped(sub)?;
         }
         Ok(())
@@ -25,110 +110,32 @@ impl<'t> Model<'t> {
 
     pub(super) fn dropped(&mut self, sub: usize) -> Go {
         self.see(Line::Dropped { sub: sub as u64 })?;
-        let Sub { cell, how, .. } = self.subs[sub];
-        self.cells[cell].garbage.retain(|other| *other != sub);
-        self.subs[sub].dropping = true;
-        self.contained(how.on_drop)?;
+        self.contained(self.subs[sub].how.on_drop)?;
         self.subs[sub].gone = true;
         Ok(())
     }
 
-    pub(super) fn must_be_gone(&self, mut of: impl FnMut(usize, &Sub) -> bool) -> Go {
-        match (0..self.subs.len()).find(|sub| !self.subs[*sub].dropping && of(*sub, &self.subs[*sub])) {
-            Some(sub) => self.wrong(format!("captures of #{sub} are dropped")),
-            None => Ok(()),
-        }
-    }
-
-    /// Drops what nobody can reach, or puts it off.
-    pub(super) fn collect(&mut self, cells: &[usize]) -> Go {
-        if self.is(Twist::NothingIsCollected) {
-            return Ok(());
-        }
-        let (mut now, mut must) = (Vec::new(), Vec::new());
-        for cell in cells {
-            let blocked = self.is_inside(*cell) && !self.is(Twist::CollectedInside);
-            if self.collecting || blocked {
-                self.put_off(*cell);
-            } else {
-                must.extend(&self.cells[*cell].garbage);
-                now.push(*cell);
-            }
-        }
-        if now.is_empty() {
-            return Ok(());
-        }
-        let from = self.next;
-        self.collecting = true;
-        for cell in &now {
-            (self.cells[*cell].replaced, self.cells[*cell].unscanned) = (UNSURE, 0);
-        }
-        // Of several, those that come later see what the destructors of earlier ones made.
-        self.drops(|sub, cell| must.contains(&sub) || now.len() > 1 && now.contains(&cell))?;
-        self.must_be_gone(|sub, _| must.contains(&sub))?;
-        let quiet = self.lines[from..self.next].iter().all(|(_, line)| matches!(line, Line::Dropped { .. }));
-        for cell in &now {
-            if quiet {
-                self.cells[*cell].replaced = 0;
-            }
-        }
-        self.drain_outside()?;
-        self.collecting = false;
-        for cell in now {
-            self.finish_if_dead(cell)?;
-        }
-        Ok(())
-    }
-
-    /// Has all garbage of a cell dropped later.
-    fn put_off(&mut self, cell: usize) {
-        self.put_off.push(cell);
-        for sub in self.cells[cell].garbage.clone() {
-            self.subs[sub].due = true;
-        }
-    }
-
-    /// What a write that only adds does: it drops no captures; but every so often, where it cannot clean up at all, it has
-    /// that done later, by a collector.
+    /// What a write that only adds does: it drops no captures; but every so often it cleans up, or where it cannot, has
+    /// a collector do that later.
     pub(super) fn trim(&mut self, cell: usize) {
-        if self.cells[cell].unscanned >= BATCH {
-            if self.collecting || self.is_inside(cell) {
-                self.put_off.push(cell);
-            } else {
-                self.cells[cell].unscanned = 0;
-            }
+        if self.cells[cell].unscanned < BATCH {
+            return;
         }
-    }
-
-    /// Does what was put off, if this thread is inside no publish.
-    pub(super) fn drain_outside(&mut self) -> Go {
-        if !self.inside.is_empty() || self.is(Twist::NothingIsCollected) {
-            return Ok(());
-        }
-        self.unsure_of_what_is_put_off();
-        for cell in &self.put_off {
-            self.cells[*cell].unscanned = 0;
-        }
-        self.drops(|_, _| false)?;
-        self.must_be_gone(|_, sub| sub.due)?;
-        self.unsure_of_what_is_put_off(); // also what the destructors put off
-        self.put_off.clear();
-        Ok(())
-    }
-
-    fn unsure_of_what_is_put_off(&mut self) {
-        for cell in &self.put_off {
-            self.cells[*cell].replaced = UNSURE;
+        if self.collecting || self.is_inside(cell) {
+            self.put_off(cell);
+        } else {
+            let cell = &mut self.cells[cell];
+            cell.unscanned = 0;
+            cell.retired.retain(|lost_some| *lost_some);
         }
     }
 
     /// This thread's return from a publish.
     pub(super) fn leave(&mut self) -> Go {
         self.inside.pop();
-        if self.inside.is_empty() && !self.collecting && !self.put_off.is_empty() {
+        if self.inside.is_empty() && !self.collecting {
             self.collecting = true;
-            self.drain_outside()?;
-            self.collecting = false;
+            self.end_collecting()?;
         }
         Ok(())
     }
@@ -141,32 +148,24 @@ impl<'t> Model<'t> {
         self.cells[cell].dead = true;
         self.write(cell, &[Change::Clear]);
         self.cells[cell].holders += 1;
-        self.collect(&[cell])?;
+        self.collect(cell)?;
         self.release_cell(cell)
     }
 
-    /// What a dispatcher left behind goes with the last operation that keeps it, even deep inside publishes; or, inside a
+    /// What a dispatcher left behind goes with the last operation that keeps it, however deep inside publishes; or, inside a
     /// destructor, with what was put off.
-    pub(super) fn finish_if_dead(&mut self, cell: usize) -> Go {
-        let Cell { dead, holders, .. } = self.cells[cell];
-        self.cells[cell].buried = dead && holders == 0;
-        if !self.cells[cell].buried || self.cells[cell].garbage.is_empty() {
+    pub(super) fn release_cell(&mut self, cell: usize) -> Go {
+        self.cells[cell].holders -= 1;
+        if !self.cells[cell].dead || self.cells[cell].holders > 0 {
             return Ok(());
         }
+        self.cells[cell].buried = true;
         if self.collecting {
-            self.put_off(cell);
+            self.put_off.push(PutOff { write: self.writes, work: Work::Bury(cell) });
             return Ok(());
         }
         self.collecting = true;
-        self.drops(|_, of| of == cell)?;
-        self.must_be_gone(|_, sub| sub.cell == cell)?;
-        self.drain_outside()?;
-        self.collecting = false;
-        Ok(())
-    }
-
-    pub(super) fn release_cell(&mut self, cell: usize) -> Go {
-        self.cells[cell].holders -= 1;
-        self.finish_if_dead(cell)
+        self.drops(cell)?;
+        self.end_collecting()
     }
 }

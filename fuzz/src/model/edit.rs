@@ -20,19 +20,20 @@ impl<'t> Model<'t> {
             }
         }
         if !record.is_empty() {
+            let subscribed = record.iter().filter_map(|change| match change {
+                Change::Subscribe(sub) => Some(*sub),
+                _ => None,
+            });
+            let stay_out: Vec<usize> = subscribed.filter(|sub| self.stays_out(*sub)).collect();
             self.write(cell, &record);
-            for change in &record {
-                if let Change::Subscribe(sub) = change
-                    && self.stays_out(*sub)
-                {
-                    self.dropped(*sub)?;
-                }
+            for sub in stay_out {
+                self.dropped(sub)?;
             }
             let plain = |sub: usize| !self.subs[sub].how.once();
             if record.iter().all(|change| matches!(change, Change::Subscribe(sub) if plain(*sub))) {
                 self.trim(cell);
             } else {
-                self.collect(&[cell])?;
+                self.collect(cell)?;
             }
         }
         Ok(Outcome::Done)

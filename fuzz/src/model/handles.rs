@@ -100,7 +100,7 @@ impl<'t> Model<'t> {
                 return Ok(Err(Wait::WouldDeadlock));
             }
             self.cells[cell].holders += 1;
-            self.collect(&[cell])?;
+            self.collect(cell)?;
             self.release_cell(cell)?;
         }
         Ok(if self.subs[sub].gone { Ok(()) } else { Err(Wait::TimedOut) })
@@ -167,10 +167,11 @@ impl<'t> Model<'t> {
             self.write(*cell, &changes);
             self.cells[*cell].holders += 1;
         }
-        if collect {
-            self.collect(&cells)?;
-        }
-        for cell in cells {
+        while !cells.is_empty() {
+            let cell = cells.remove(self.next_dropped(&cells));
+            if collect {
+                self.collect(cell)?;
+            }
             self.release_cell(cell)?;
         }
         Ok(())

@@ -43,15 +43,13 @@ impl<'t> Model<'t> {
             }
             Op::Collect { .. } => self.collected(cell)?,
             Op::Retired { .. } => {
-                let replaced = if self.collecting { UNSURE } else { self.cells[cell].replaced };
+                let (any, exact) = (!self.cells[cell].retired.is_empty(), !self.collecting);
                 match self.peek() {
-                    // How much waits is signalpost's affair; that nothing does, or something, is not.
-                    Some(Line::End(Outcome::Retired(count)))
-                        if (*count > 0) == (replaced > 0) || replaced >= UNSURE =>
-                    {
+                    // How many wait is signalpost's affair; that none does, or some, is not.
+                    Some(Line::End(Outcome::Retired(count))) if (*count > 0) == any || !exact => {
                         Outcome::Retired(*count)
                     }
-                    _ if replaced > 0 => return self.wrong("-> a retired snapshot or more"),
+                    _ if any => return self.wrong("-> a retired snapshot or more"),
                     _ => return self.wrong("-> no retired snapshot"),
                 }
             }
@@ -73,7 +71,7 @@ impl<'t> Model<'t> {
         let sub = self.sub(cell, how, target, false);
         self.write(cell, &[Change::Subscribe(sub)]);
         if how.once() || target.is_some() {
-            self.collect(&[cell])?;
+            self.collect(cell)?;
         } else {
             self.trim(cell);
         }
@@ -98,7 +96,7 @@ impl<'t> Model<'t> {
 
     pub(super) fn collected(&mut self, cell: usize) -> Go<Outcome> {
         let (from, blocked) = (self.next, self.collecting || self.is_inside(cell));
-        self.collect(&[cell])?;
+        self.collect(cell)?;
         let undisturbed = self.next == from;
         let Some(Line::Said(Outcome::Collected { before, said, after })) = self.peek() else {
             return self.wrong("-> what was collected");
@@ -137,7 +135,7 @@ impl<'t> Model<'t> {
             };
             if let Some(change) = change {
                 answer = Some(self.write(cell, &[change]));
-                self.collect(&[cell])?;
+                self.collect(cell)?;
             }
         }
         let result = self.script_or_panic(body);
@@ -147,7 +145,7 @@ impl<'t> Model<'t> {
         if !subs.is_empty() {
             let cancels: Vec<Change> = subs.iter().copied().map(Change::Cancel).collect();
             self.write(cell, &cancels);
-            self.collect(&[cell])?;
+            self.collect(cell)?;
             for sub in subs {
                 self.dropped(sub)?;
             }

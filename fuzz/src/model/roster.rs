@@ -79,17 +79,23 @@ impl<'t> Model<'t> {
         for step in steps {
             changed |= self.step(&mut list, step);
         }
+        let mut out = Vec::new();
         if before.len() > list.len() {
             let kept: HashSet<usize> = list.iter().map(|item| item.sub).collect();
-            before.into_iter().filter(|sub| !kept.contains(sub)).for_each(|sub| self.left(sub));
+            out.extend(before.into_iter().filter(|sub| !kept.contains(sub)));
         }
-        let (swept, kept): (Vec<Item>, _) = list.into_iter().partition(|item| self.subs[item.sub].ended);
-        swept.iter().for_each(|item| self.left(item.sub));
-        let replaces = usize::from(changed || !swept.is_empty());
-        self.cells[cell].replaced += replaces;
-        self.cells[cell].unscanned += replaces;
+        let (over, kept): (Vec<Item>, _) = list.into_iter().partition(|item| self.subs[item.sub].ended);
+        let swept = !over.is_empty();
+        out.extend(over.iter().map(|item| item.sub));
+        if changed || swept {
+            self.cells[cell].retired.push(!out.is_empty());
+            self.cells[cell].unscanned += 1;
+        }
         self.cells[cell].list = kept;
-        changed || !swept.is_empty() && self.is(Twist::SweepCounts)
+        out.retain(|sub| !self.subs[*sub].scoped);
+        self.cells[cell].garbage.extend(out);
+        self.writes += 1;
+        changed || swept && self.is(Twist::SweepCounts)
     }
 
     /// Whether it was cancelled before it could come in.
@@ -103,13 +109,6 @@ impl<'t> Model<'t> {
         self.subs[sub].stillborn |= !listed;
     }
 
-    /// A subscriber has left its list.
-    pub(super) fn left(&mut self, sub: usize) {
-        if !self.subs[sub].scoped {
-            self.cells[self.subs[sub].cell].garbage.push(sub);
-        }
-    }
-
     pub(super) fn write_by_handle(&mut self, sub: usize, change: Change) -> Go<bool> {
         let cell = self.subs[sub].cell;
         if self.subs[sub].gone || self.cells[cell].buried {
@@ -120,7 +119,7 @@ impl<'t> Model<'t> {
             self.cancelled_unlisted(sub);
         }
         let changed = self.write(cell, &[change]);
-        self.collect(&[cell])?;
+        self.collect(cell)?;
         self.release_cell(cell)?;
         Ok(changed)
     }
