@@ -10,9 +10,11 @@ pub use signalpost_core::{
     Barrier, Lent, Shape, Stats, SubscriberId, SubscriberName, TooDeep, WaitError, stats, warm_up,
 };
 pub use signalpost_dispatch::{
-    BoxError, Dispatcher, Edit, Outcome, PublishError, Scope, ScopeError, ScopedSubscription, Stopped,
-    SubscribeOptions, SubscriberInfo, Subscription, SubscriptionSet, Undone,
+    AnyEvent, BoxError, BusStop, Dispatcher, Edit, Event, EventStop, Family, FamilyVisitor, LateVeto,
+    Outcome, PublishError, Scope, ScopeError, ScopedSubscription, Stopped, SubscribeOptions, SubscriberInfo,
+    Subscription, SubscriptionSet, Undone, Veto,
 };
+pub use signalpost_dispatch::{event, family};
 
 /// The project's documents, for reading only.
 #[cfg(doc)]

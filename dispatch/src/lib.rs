@@ -17,19 +17,23 @@
 mod dispatcher;
 mod edit;
 mod error;
+mod event;
 mod options;
 mod outcome;
 mod register;
 mod registry;
 mod scope;
+mod stop;
 mod subscription;
 mod walk;
 
 pub use dispatcher::{Dispatcher, SubscriberInfo};
 pub use edit::Edit;
 pub use error::{BoxError, PublishError, ScopeError, Stopped, Undone};
+pub use event::{AnyEvent, Event, Family, FamilyVisitor};
 pub use options::SubscribeOptions;
 pub use outcome::Outcome;
 pub use scope::{Scope, ScopedSubscription};
 pub use signalpost_core as core;
+pub use stop::{BusStop, EventStop, LateVeto, Veto};
 pub use subscription::{Subscription, SubscriptionSet};
