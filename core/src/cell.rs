@@ -266,6 +266,12 @@ impl<T: Snapshot> SharedCell<T> {
         Attempt::Replaced(replaced, note)
     }
 
+    /// Calls `f` with the newest snapshot, also if that is empty: for those who are about to write.
+    pub(crate) fn look<R>(&self, f: impl FnOnce(&T) -> R) -> R {
+        let _pin = self.pin();
+        f(&self.owner.load().value)
+    }
+
     /// Pins this thread inside the cell, however deep it is.
     pub(crate) fn pin(&self) -> Pin {
         pin::enter(self.hot.id, self.hot.fenced, u32::MAX).expect("no thread nests as deep as that")

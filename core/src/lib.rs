@@ -12,7 +12,9 @@
 //! | `cell`, `lazy`, `owner` | the snapshot: read, update, synchronize |
 //! | `retire`, `stack` | replaced snapshots, kept until no pin can reach them |
 //! | `list` | the immutable ordered list; every change builds a new one |
-//! | `subscribers` | who is in a snapshot, who owns them, and how a record of changes makes the next |
+//! | `roster` | a list of subscribers, who owns them, and how a record of changes makes the next |
+//! | `subscribers` | what a reader sees of a list: in order, and to be called |
+//! | `channels` | many lists, of many types, in one snapshot |
 //! | `subscriber`, `lent` | closures as subscribers; events that borrow |
 
 #[cfg(all(signalpost_loom, not(feature = "loom")))]
@@ -25,6 +27,7 @@ compile_error!("signalpost needs 64-bit atomics, which this target lacks");
 
 mod barrier;
 mod cell;
+mod channels;
 mod fork;
 mod lazy;
 mod lent;
@@ -32,6 +35,7 @@ mod list;
 mod owner;
 mod pin;
 mod retire;
+mod roster;
 mod stack;
 mod stats;
 mod subscriber;
@@ -44,6 +48,7 @@ pub use barrier::Barrier;
 #[cfg(signalpost_loom)]
 pub use barrier::refuse_from;
 pub use cell::{Ending, SharedCell, Snapshot};
+pub use channels::Channels;
 pub use lazy::SnapshotCell;
 pub use lent::{Lent, Shape};
 pub use list::{List, Mark, Position};
@@ -51,9 +56,10 @@ pub use pin::TooDeep;
 #[cfg(signalpost_loom)]
 pub use pin::end_thread_early;
 pub use retire::collecting;
+pub use roster::{Change, Ended, Newcomer, Step, Target};
 pub use stats::{Stats, stats};
-pub use subscriber::{Anchor, Life, SubscriberId, SubscriberName};
-pub use subscribers::{About, Callee, Ended, Member, Newcomer, Recorded, Run, Step, Subscribers, Target};
+pub use subscriber::{About, Anchor, Life, SubscriberId, SubscriberName};
+pub use subscribers::{Callee, Member, Run, Subscribers};
 pub use wait::{Deadline, Pause, WaitError};
 
 /// Makes this thread's first pin now, so that its first publish allocates nothing.

@@ -152,6 +152,14 @@ impl<T, O> List<T, O> {
         (&leaf.entries[at.index], &leaf.marks[at.index])
     }
 
+    /// How many entries come before the one at `at`. Steps over whole runs.
+    pub fn place(&self, at: Position) -> usize {
+        let Root::Many(tree) = &self.root else { return at.index };
+        let leaves = |group: &Group<T, O>| group.iter().map(|leaf| leaf.len()).sum::<usize>();
+        let groups: usize = tree.groups[..at.group].iter().map(|group| leaves(group)).sum();
+        groups + tree.groups[at.group][..at.leaf].iter().map(|leaf| leaf.len()).sum::<usize>() + at.index
+    }
+
     /// Makes it empty; entries that no other list holds are dropped.
     pub fn clear(&mut self) {
         *self = Self::new();

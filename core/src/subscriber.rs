@@ -12,8 +12,8 @@
 //! 1. The captures are whole until the one [`Subscriber`] that owns them is dropped. (Who has it, and why no entry is called
 //!    after that: `subscribers.rs`.)
 //! 2. The block's memory has two parties: the owner and the handle ([`Anchor`]). The second to leave frees it.
-//! 3. `call` and `kind` were made for the very closure type in the block, and for the event type of the entry: it is
-//!    invariant in both.
+//! 3. `call` and `kind` were made for the very closure type in the block. The types of the event and the error are known to
+//!    the list that an entry is in, not to the entry: `subscribers.rs`.
 //!
 //! # Orderings
 //! | edge  | one side                       | other side                       | model that fails without it |
@@ -135,75 +135,83 @@ struct Block<F> {
 
 type Call<E, X> = unsafe fn(NonNull<Life>, &E) -> Result<(), X>;
 
+/// A [`Call`] whose types are put aside, so that lists of subscribers of any types are of one type.
+#[derive(Clone, Copy)]
+struct AnyCall(unsafe fn());
+
+impl AnyCall {
+    const fn of<E: ?Sized, X>(call: Call<E, X>) -> Self {
+        // SAFETY: function pointers are of one size, and this one is not called before `typed` has given it its type back.
+        Self(unsafe { std::mem::transmute::<Call<E, X>, unsafe fn()>(call) })
+    }
+
+    /// # Safety
+    /// Made of a call for `E` and `X`.
+    #[inline(always)]
+    unsafe fn typed<E: ?Sized, X>(self) -> Call<E, X> {
+        // SAFETY: by the caller's promise, this is the type that it had.
+        unsafe { std::mem::transmute::<unsafe fn(), Call<E, X>>(self.0) }
+    }
+}
+
 /// What depends on the closure's type.
-struct Kind<E: ?Sized, X> {
-    call: Call<E, X>,
+struct Kind {
+    call: AnyCall,
+    /// Does nothing, and is called as `call` is.
+    skip: AnyCall,
     /// Drops the captures, then leaves the block.
     release: unsafe fn(NonNull<Life>),
     /// Frees the block's memory.
     free: unsafe fn(NonNull<Life>),
 }
 
-impl<E: ?Sized, X> Kind<E, X> {
-    const fn of<F: Fn(&Life, &E) -> Result<(), X>>() -> Self {
-        Self { call: call::<F, E, X>, release: release::<F>, free: free::<F> }
-    }
-}
-
 /// A type that has nothing but its [`Kind`], to give that a place that lasts.
 struct Of<F, E: ?Sized, X>(PhantomData<(F, Invariant<E, X>)>);
 
 impl<F: Fn(&Life, &E) -> Result<(), X> + 'static, E: ?Sized + 'static, X: 'static> Of<F, E, X> {
-    const KIND: &'static Kind<E, X> = &Kind::of::<F>();
+    const KIND: &'static Kind = &Kind {
+        call: AnyCall::of(call::<F, E, X>),
+        skip: AnyCall::of(skip::<E, X>),
+        release: release::<F>,
+        free: free::<F>,
+    };
 }
 
 /// A subscriber in a list: 16 bytes, walked in rows. Plain words; may be called while its owner lives.
-pub(crate) struct Entry<E: ?Sized, X> {
+#[derive(Clone, Copy)]
+pub(crate) struct Entry {
     block: NonNull<Life>,
-    call: Call<E, X>,
-    /// Invariant in both (3): an entry for `&'static str` events must not be given shorter ones.
-    types: PhantomData<Invariant<E, X>>,
+    call: AnyCall,
 }
 
 /// Mentions two types, invariantly, and holds neither: no auto trait is lost by it.
-type Invariant<E, X> = fn(*mut E, *mut X) -> (*mut E, *mut X);
+pub(crate) type Invariant<E, X> = fn(*mut E, *mut X) -> (*mut E, *mut X);
 
 /// What a list keeps of a subscriber beside its entry.
-pub(crate) struct Kept<E: ?Sized + 'static, X: 'static> {
+#[derive(Clone, Copy)]
+pub(crate) struct Kept {
     pub(crate) name: Option<&'static str>,
     pub(crate) location: &'static Location<'static>,
-    kind: &'static Kind<E, X>,
+    kind: &'static Kind,
 }
 
-// SAFETY: a pointer to a block whose closure is `Send + Sync` (`Subscriber::new`) and whose life is an atomic; no `E` or `X`
-// is stored, only functions of them.
-unsafe impl<E: ?Sized, X> Send for Entry<E, X> {}
+// SAFETY: a pointer to a block whose closure is `Send + Sync` (`Subscriber::new`) and whose life is an atomic; no event and
+// no error is stored, only functions of them.
+unsafe impl Send for Entry {}
 // SAFETY: as above.
-unsafe impl<E: ?Sized, X> Sync for Entry<E, X> {}
+unsafe impl Sync for Entry {}
 
-impl<E: ?Sized, X> Clone for Entry<E, X> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-impl<E: ?Sized, X> Copy for Entry<E, X> {}
-
-impl<E: ?Sized, X> Clone for Kept<E, X> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-impl<E: ?Sized, X> Copy for Kept<E, X> {}
-
-impl<E: ?Sized, X> Entry<E, X> {
+impl Entry {
     /// Runs the subscriber; does nothing for a paused entry.
     ///
     /// # Safety
-    /// The subscriber's owner lives.
+    /// The subscriber's owner lives, and the subscriber was made for `E` and `X`.
     #[inline(always)]
-    pub(crate) unsafe fn call(&self, event: &E) -> Result<(), X> {
-        // SAFETY: by the caller's promise (1); `call` is made for the closure and for `E` (3).
-        unsafe { (self.call)(self.block, event) }
+    pub(crate) unsafe fn call<E: ?Sized, X>(&self, event: &E) -> Result<(), X> {
+        // SAFETY: `call` was made for the closure (3) and for these types, by the caller's promise.
+        let call = unsafe { self.call.typed::<E, X>() };
+        // SAFETY: by the caller's promise (1).
+        unsafe { call(self.block, event) }
     }
 
     /// # Safety
@@ -214,53 +222,68 @@ impl<E: ?Sized, X> Entry<E, X> {
     }
 
     /// Makes the entry one that does nothing, so that a walk need not look at a flag.
-    pub(crate) fn pause(&mut self) {
-        self.call = skip::<E, X>;
+    pub(crate) fn pause(&mut self, kept: &Kept) {
+        self.call = kept.kind.skip;
     }
 
     /// Undoes [`pause`](Self::pause).
-    pub(crate) fn resume(&mut self, kept: &Kept<E, X>) {
+    pub(crate) fn resume(&mut self, kept: &Kept) {
         self.call = kept.kind.call;
     }
 }
 
 /// The owner of a subscriber: dropping it drops the captures.
-pub struct Subscriber<E: ?Sized + 'static, X: 'static> {
-    pub(crate) entry: Entry<E, X>,
-    pub(crate) kept: Kept<E, X>,
+pub struct Subscriber {
+    pub(crate) entry: Entry,
+    pub(crate) kept: Kept,
 }
 
-impl<E: ?Sized, X> fmt::Debug for Subscriber<E, X> {
+impl fmt::Debug for Subscriber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Subscriber").field("name", &self.kept.name).finish_non_exhaustive()
     }
 }
 
-impl<E: ?Sized, X> Drop for Subscriber<E, X> {
+impl Drop for Subscriber {
     fn drop(&mut self) {
         // SAFETY: the one owner (1), and `kind` is the block's (3).
         unsafe { (self.kept.kind.release)(self.entry.block) }
     }
 }
 
-impl<E: ?Sized, X> Subscriber<E, X> {
+impl Subscriber {
     /// Boxes a closure, which is also given its own [`Life`]. One allocation.
-    pub(crate) fn new<F>(
-        closure: F,
-        priority: i32,
-        name: Option<&'static str>,
-        location: &'static Location<'static>,
-    ) -> (Self, Anchor)
+    pub(crate) fn new<E, X, F>(closure: F, about: &About) -> (Self, Anchor)
     where
+        E: ?Sized + 'static,
+        X: 'static,
         F: Fn(&Life, &E) -> Result<(), X> + Send + Sync + 'static,
     {
+        let &About { channel, priority, name, location, .. } = about;
         let block = Block { life: Life::new(), closure: UnsafeCell::new(ManuallyDrop::new(closure)) };
         let block = NonNull::from(Box::leak(Box::new(block))).cast::<Life>();
         let kind = Of::<F, E, X>::KIND;
-        let entry = Entry { block, call: kind.call, types: PhantomData };
-        let anchor = Anchor { block, free: kind.free, id: SubscriberId::draw(), priority };
+        let entry = Entry { block, call: kind.call };
+        let anchor = Anchor { block, free: kind.free, id: SubscriberId::draw(), priority, channel };
         (Self { entry, kept: Kept { name, location, kind } }, anchor)
     }
+}
+
+/// How a subscriber is to be registered.
+#[derive(Clone, Copy, Debug)]
+pub struct About {
+    /// Which list of its cell; 0 where there is one only.
+    pub channel: u32,
+    /// Higher runs earlier.
+    pub priority: i32,
+    /// For people.
+    pub name: Option<&'static str>,
+    /// Where it was registered.
+    pub location: &'static Location<'static>,
+    /// Whether it begins paused.
+    pub paused: bool,
+    /// Whether its closure may [end](Life::end) it.
+    pub self_ending: bool,
 }
 
 /// A handle's side of a subscriber: which it is, and whether its captures are gone. Keeps the block's memory, not
@@ -270,6 +293,7 @@ pub struct Anchor {
     free: unsafe fn(NonNull<Life>),
     id: SubscriberId,
     priority: i32,
+    channel: u32,
 }
 
 // SAFETY: touches the block's life, an atomic, and frees memory that nobody else needs.
@@ -286,6 +310,11 @@ impl Anchor {
     /// The priority that it was registered with.
     pub fn priority(&self) -> i32 {
         self.priority
+    }
+
+    /// The list of its cell that it was registered in.
+    pub fn channel(&self) -> u32 {
+        self.channel
     }
 
     /// Notes that the handle cancels: for a write that is about to add the subscriber. To be called before the write that

@@ -7,12 +7,10 @@ use crate::error::{BoxError, PublishError, Stopped, Undone};
 use crate::options::SubscribeOptions;
 use crate::outcome::Outcome;
 use crate::register::New;
-use crate::registry::Registry;
+use crate::registry::{Registry, list_of};
 use crate::subscription::Subscription;
 use crate::walk;
-use signalpost_core::{
-    Recorded, SharedCell, SnapshotCell, SubscriberId, SubscriberName, Subscribers, TooDeep,
-};
+use signalpost_core::{Change, SharedCell, SnapshotCell, SubscriberId, SubscriberName, Subscribers, TooDeep};
 use std::borrow::Borrow;
 use std::fmt;
 use std::panic::Location;
@@ -138,7 +136,7 @@ impl<E: ?Sized + 'static, X: 'static> Dispatcher<E, X> {
         R: Outcome<X>,
     {
         let cell = self.shared();
-        let new = New::closure(&cell, options, Location::caller(), f);
+        let new = New::closure::<E, X, _, _>(list_of(&cell), options, Location::caller(), f);
         Self::insert(&cell, new, options.once)
     }
 
@@ -185,12 +183,18 @@ impl<E: ?Sized + 'static, X: 'static> Dispatcher<E, X> {
         R: Outcome<X>,
     {
         let cell = self.shared();
-        let new = New::weak(&cell, options, Location::caller(), Arc::downgrade(target), f);
+        let new = New::weak::<E, X, _, _, _>(
+            list_of(&cell),
+            options,
+            Location::caller(),
+            Arc::downgrade(target),
+            f,
+        );
         Self::insert(&cell, new, true)
     }
 
     /// The handle is made first: nothing that follows can lose it.
-    fn insert(cell: &Arc<SharedCell<Subscribers<E, X>>>, new: New<E, X>, collect: bool) -> Subscription {
+    fn insert(cell: &Arc<SharedCell<Subscribers<E, X>>>, new: New, collect: bool) -> Subscription {
         let registry: Weak<dyn Registry> = Arc::<SharedCell<_>>::downgrade(cell);
         let subscription = Subscription::new(registry, new.anchor);
         cell.apply(vec![new.subscribe]);
@@ -372,7 +376,7 @@ impl<E: ?Sized + 'static, X: 'static> Dispatcher<E, X> {
         if !record.is_empty() {
             // As in `insert`.
             let plain =
-                |change: &_| matches!(change, Recorded::Subscribe(newcomer) if !newcomer.is_self_ending());
+                |change: &_| matches!(change, Change::Subscribe(newcomer) if !newcomer.is_self_ending());
             let only_adds = record.iter().all(plain);
             cell.apply(record);
             if only_adds {

@@ -3,9 +3,9 @@
 use crate::options::SubscribeOptions;
 use crate::outcome::Outcome;
 use crate::register::New;
-use crate::registry::Registry;
+use crate::registry::{Registry, list_of};
 use crate::subscription::Subscription;
-use signalpost_core::{Recorded, SharedCell, Step, Subscribers};
+use signalpost_core::{Change, SharedCell, Step, Subscribers};
 use std::fmt;
 use std::marker::PhantomData;
 use std::panic::Location;
@@ -19,7 +19,7 @@ use std::sync::{Arc, Weak};
 pub struct Edit<'d, E: ?Sized + 'static, X: 'static> {
     cell: Arc<SharedCell<Subscribers<E, X>>>,
     registry: Weak<dyn Registry>,
-    record: Vec<Recorded<E, X>>,
+    record: Vec<Change>,
     dispatcher: PhantomData<&'d ()>,
 }
 
@@ -29,7 +29,7 @@ impl<E: ?Sized + 'static, X: 'static> Edit<'_, E, X> {
         Self { cell, registry, record: Vec::new(), dispatcher: PhantomData }
     }
 
-    pub(crate) fn into_record(self) -> Vec<Recorded<E, X>> {
+    pub(crate) fn into_record(self) -> Vec<Change> {
         self.record
     }
 
@@ -50,7 +50,8 @@ impl<E: ?Sized + 'static, X: 'static> Edit<'_, E, X> {
         F: Fn(&E) -> R + Send + Sync + 'static,
         R: Outcome<X>,
     {
-        let New { subscribe, anchor } = New::closure(&self.cell, options, Location::caller(), f);
+        let New { subscribe, anchor } =
+            New::closure::<E, X, _, _>(list_of(&self.cell), options, Location::caller(), f);
         self.record.push(subscribe);
         Subscription::new(self.registry.clone(), anchor)
     }
@@ -89,13 +90,13 @@ impl<E: ?Sized + 'static, X: 'static> Edit<'_, E, X> {
 
     /// Cancels every subscription, those recorded before this call included.
     pub fn clear(&mut self) {
-        self.record.push(Recorded::Step(Step::Clear));
+        self.record.push(Change::Step(Step::Clear));
     }
 
     fn step(&mut self, about: &[&Subscription], step: Step) -> bool {
         let ours = about.iter().all(|subscription| subscription.belongs_to(&self.registry));
         if ours {
-            self.record.push(Recorded::Step(step));
+            self.record.push(Change::Step(step));
         }
         ours
     }

@@ -6,54 +6,67 @@
 use crate::options::SubscribeOptions;
 use crate::outcome::Outcome;
 use crate::walk::{Call, say};
-use signalpost_core::{About, Anchor, Life, Newcomer, Recorded, SharedCell, Subscribers};
+use signalpost_core::{About, Anchor, Change, Ended, Life, Newcomer};
 use std::panic::Location;
 use std::sync::Weak;
 
 /// A subscriber that is not yet in a list.
-pub(crate) struct New<E: ?Sized + 'static, X: 'static> {
-    pub(crate) subscribe: Recorded<E, X>,
+pub(crate) struct New {
+    pub(crate) subscribe: Change,
     pub(crate) anchor: Anchor,
 }
 
-impl<E: ?Sized + 'static, X: 'static> New<E, X> {
+/// A list that subscribers come into.
+#[derive(Clone, Debug)]
+pub(crate) struct Into {
+    /// Which of its cell's.
+    pub(crate) channel: u32,
+    /// Told of those that end by themselves.
+    pub(crate) ended: Ended,
+}
+
+impl New {
     /// Runs at every publish, or for one event.
-    pub(crate) fn closure<F, R>(
-        cell: &SharedCell<Subscribers<E, X>>,
+    pub(crate) fn closure<E, X, F, R>(
+        list: Into,
         options: SubscribeOptions,
         location: &'static Location<'static>,
         f: F,
     ) -> Self
     where
+        E: ?Sized + 'static,
+        X: 'static,
         F: Fn(&E) -> R + Send + Sync + 'static,
         R: Outcome<X>,
     {
+        let Into { channel, ended } = list;
         if options.once {
-            let ended = cell.context().clone();
             let f = move |life: &Life, event: &E| {
                 let undo = say(Call::Run) == Call::Undo;
                 if undo || ended.end(life) { ran(f(event).into_result()) } else { skipped() }
             };
-            Self::entry(options, location, true, f)
+            Self::entry(channel, options, location, true, f)
         } else {
-            Self::entry(options, location, false, move |_, event| f(event).into_result())
+            Self::entry(channel, options, location, false, move |_, event: &E| f(event).into_result())
         }
     }
 
     /// Runs while its target lives, and is given it.
-    pub(crate) fn weak<T, F, R>(
-        cell: &SharedCell<Subscribers<E, X>>,
+    pub(crate) fn weak<E, X, T, F, R>(
+        list: Into,
         options: SubscribeOptions,
         location: &'static Location<'static>,
         target: Weak<T>,
         f: F,
     ) -> Self
     where
+        E: ?Sized + 'static,
+        X: 'static,
         T: ?Sized + Send + Sync + 'static,
         F: Fn(&T, &E) -> R + Send + Sync + 'static,
         R: Outcome<X>,
     {
-        let ended = cell.context().clone();
+        let Into { channel, ended } = list;
         let once = options.once;
         let f = move |life: &Life, event: &E| {
             let undo = say(Call::Run) == Call::Undo;
@@ -67,18 +80,20 @@ impl<E: ?Sized + 'static, X: 'static> New<E, X> {
                 skipped()
             }
         };
-        Self::entry(options, location, true, f)
+        Self::entry(channel, options, location, true, f)
     }
 
-    fn entry(
+    fn entry<E: ?Sized + 'static, X: 'static>(
+        channel: u32,
         options: SubscribeOptions,
         location: &'static Location<'static>,
         self_ending: bool,
         f: impl Fn(&Life, &E) -> Result<(), X> + Send + Sync + 'static,
     ) -> Self {
         let SubscribeOptions { priority, name, paused, .. } = options;
-        let (newcomer, anchor) = Newcomer::new(About { priority, name, location, paused, self_ending }, f);
-        Self { subscribe: Recorded::Subscribe(newcomer), anchor }
+        let about = About { channel, priority, name, location, paused, self_ending };
+        let (newcomer, anchor) = Newcomer::new(about, f);
+        Self { subscribe: Change::Subscribe(newcomer), anchor }
     }
 }
 

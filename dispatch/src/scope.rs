@@ -15,7 +15,7 @@ use crate::error::ScopeError;
 use crate::options::SubscribeOptions;
 use crate::outcome::Outcome;
 use crate::register::New;
-use crate::registry::Registry;
+use crate::registry::{Registry, list_of};
 use signalpost_core::{Anchor, Deadline, SharedCell, Step, SubscriberId, Subscribers, Target};
 use std::fmt;
 use std::marker::PhantomData;
@@ -129,7 +129,9 @@ impl<'scope, E: ?Sized + 'static, X: 'static> Scope<'scope, '_, E, X> {
         lock(closures).push(owned);
         let borrowed = Borrowed { closure: closure.cast_const(), call: call::<E, X, F, R> };
         let New { subscribe, anchor } =
-            New::closure(cell, options, Location::caller(), move |event: &E| borrowed.call(event));
+            New::closure::<E, X, _, _>(list_of(cell), options, Location::caller(), move |event: &E| {
+                borrowed.call(event)
+            });
         let target = Target::of(&anchor);
         cell.apply(vec![subscribe]);
         // After it is in the list: the end of the scope takes the target, and must find the subscriber.

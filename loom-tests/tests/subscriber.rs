@@ -14,11 +14,17 @@ impl Drop for Owner {
     }
 }
 
-fn subscriber(tally: &Tally, annex: &Arc<Annex>) -> (Newcomer<u32, ()>, Anchor) {
+fn subscriber(tally: &Tally, annex: &Arc<Annex>) -> (Newcomer, Anchor) {
     let (canary, owner) = (tally.canary(), Owner(annex.clone()));
-    let about =
-        About { priority: 0, name: None, location: Location::caller(), paused: false, self_ending: false };
-    Newcomer::new(about, move |_: &Life, _: &u32| {
+    let about = About {
+        channel: 0,
+        priority: 0,
+        name: None,
+        location: Location::caller(),
+        paused: false,
+        self_ending: false,
+    };
+    Newcomer::new::<u32, (), _>(about, move |_: &Life, _: &u32| {
         canary.assert_alive();
         owner.0.look();
         Ok(())
