@@ -10,11 +10,12 @@ pub use signalpost_core::{
     Barrier, Lent, Shape, Stats, SubscriberId, SubscriberName, TooDeep, WaitError, stats, warm_up,
 };
 pub use signalpost_dispatch::{
-    AnyEvent, BoxError, BusStop, Dispatcher, Edit, Event, EventStop, Family, FamilyVisitor, LateVeto,
-    Outcome, PublishError, Scope, ScopeError, ScopedSubscription, Stopped, SubscribeOptions, SubscriberInfo,
-    Subscription, SubscriptionSet, Undone, Veto,
+    AnyEvent, BoxError, Bus, BusEdit, BusStop, BusSubscriberInfo, Dispatcher, Edit, Event, EventStop, Family,
+    FamilyHandle, FamilyVisitor, GlobalError, HostBus, HostSubscriber, LateVeto, ListEdit, Listens, Outcome,
+    PublishError, Scope, ScopeError, ScopedSubscription, Stopped, SubscribeOptions, SubscriberInfo,
+    Subscription, SubscriptionSet, Topic, Undone, Veto,
 };
-pub use signalpost_dispatch::{event, family};
+pub use signalpost_dispatch::{bus, event, family, publish, set_global, subscribe, topic};
 
 /// The project's documents, for reading only.
 #[cfg(doc)]

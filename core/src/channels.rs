@@ -10,7 +10,7 @@
 //! 2. `members` is the sum over all channels; `common` is whether the first channel has any.
 
 use crate::cell::{Ending, SharedCell, Snapshot};
-use crate::roster::{Change, Ended, Recorded, Roster, Taken, apply};
+use crate::roster::{Change, Ended, Known, Recorded, Roster, Taken, Target, apply};
 use crate::subscriber::Subscriber;
 use crate::subscribers::Subscribers;
 use std::any::TypeId;
@@ -39,6 +39,7 @@ type Numbers = HashMap<TypeId, u32, BuildHasherDefault<AsItIs>>;
 struct Channel {
     roster: Roster,
     ended: Ended,
+    name: &'static str,
     /// Other channels that belong to this one, in an order that matters to whoever added it.
     links: Arc<[u32]>,
 }
@@ -86,6 +87,21 @@ impl Channels {
     #[inline(always)]
     pub fn has_common(&self) -> bool {
         self.common
+    }
+
+    /// The name that a channel was added with.
+    pub fn name(&self, number: u32) -> Option<&'static str> {
+        Some(self.channel(number)?.name)
+    }
+
+    /// What is known of all that is in a channel, in order.
+    pub fn known(&self, number: u32) -> impl Iterator<Item = Known> {
+        self.channel(number).into_iter().flat_map(|channel| channel.roster.known())
+    }
+
+    /// What is known of the subscriber of a handle, if it is there.
+    pub fn find(&self, target: Target) -> Option<Known> {
+        self.channel(target.channel())?.roster.find(target)
     }
 
     /// How many subscribers there are, in all channels.
@@ -190,12 +206,17 @@ impl Channels {
 }
 
 impl SharedCell<Channels> {
-    /// The number of the channel with this key; added now, with these links, if need be. Lock-free; allocates where it adds,
+    /// The number of the channel with this key; added now, with this name and these links, if need be. Lock-free; allocates where it adds,
     /// and copies the table of keys.
     ///
     /// # Panics
     /// If there is a channel with this key and for other types.
-    pub fn channel<E: ?Sized + 'static, X: 'static>(&self, key: TypeId, links: &[u32]) -> u32 {
+    pub fn channel<E: ?Sized + 'static, X: 'static>(
+        &self,
+        key: TypeId,
+        name: &'static str,
+        links: &[u32],
+    ) -> u32 {
         loop {
             let known = self.look(|channels| {
                 let number = channels.number(key)?;
@@ -211,10 +232,15 @@ impl SharedCell<Channels> {
                     return None;
                 }
                 let (roster, ended) = (Roster::new::<E, X>(), Ended::default());
-                let added = channels.with(key, Channel { roster, ended, links: links.into() });
+                let added = channels.with(key, Channel { roster, ended, name, links: links.into() });
                 Some(added.expect("there are fewer than 2^32 types"))
             });
         }
+    }
+
+    /// Whether a channel is divided.
+    pub fn has_divider(&self, number: u32) -> bool {
+        self.look(|channels| channels.channel(number).is_some_and(|channel| channel.roster.has_divider()))
     }
 
     /// Where the closures of a channel note that they have ended by themselves.

@@ -56,7 +56,7 @@ pub use pin::TooDeep;
 #[cfg(signalpost_loom)]
 pub use pin::end_thread_early;
 pub use retire::collecting;
-pub use roster::{Change, Ended, Newcomer, Step, Target};
+pub use roster::{Change, Ended, Known, Newcomer, Step, Target};
 pub use stats::{Stats, stats};
 pub use subscriber::{About, Anchor, Life, SubscriberId, SubscriberName};
 pub use subscribers::{Callee, Member, Run, Subscribers};

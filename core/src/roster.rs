@@ -19,7 +19,9 @@
 
 use crate::cell::{SharedCell, Snapshot};
 use crate::list::{List, Mark, Position};
-use crate::subscriber::{About, Anchor, Entry, Invariant, Kept, Life, Subscriber, SubscriberId};
+use crate::subscriber::{
+    About, Anchor, Entry, Invariant, Kept, Life, Subscriber, SubscriberId, SubscriberName,
+};
 use crate::sync::{Ordering, Plant, fence, planted};
 use std::any::TypeId;
 use std::collections::BTreeSet;
@@ -59,6 +61,30 @@ struct Divider {
     before: usize,
 }
 
+/// What is known of one in a list.
+#[derive(Clone, Copy, Debug)]
+pub struct Known {
+    /// Who it is.
+    pub name: SubscriberName,
+    /// Higher runs earlier.
+    pub priority: i32,
+    /// Whether it does nothing for now.
+    pub paused: bool,
+    /// Whether it has ended by itself, and waits to be swept.
+    pub over: bool,
+    /// Whether it is no subscriber, but the place that divides the list.
+    pub divider: bool,
+}
+
+impl Known {
+    pub(crate) fn of(entry: &Entry, mark: &Mark<Kept>) -> Self {
+        let Mark { id, priority, flags, kept: Kept { name, location, .. } } = *mark;
+        let name = SubscriberName { id: SubscriberId::of(id), name, location };
+        let (paused, divider) = (flags & PAUSED != 0, flags & DIVIDER != 0);
+        Self { name, priority, paused, over: is_over(entry, mark), divider }
+    }
+}
+
 /// A change to be made.
 #[derive(Debug)]
 pub enum Change {
@@ -93,7 +119,7 @@ pub enum Step {
     MoveBefore(Target, Target),
     /// Moves the first behind the second.
     MoveAfter(Target, Target),
-    /// Takes all out, of all lists of the cell.
+    /// Takes all out, of all lists of the cell. Dividers stay.
     Clear,
 }
 
@@ -301,6 +327,17 @@ impl Roster {
         self.divider.is_some()
     }
 
+    /// Everything that is in the list, in order.
+    pub(crate) fn known(&self) -> impl Iterator<Item = Known> {
+        self.list.iter().map(|(entry, mark)| Known::of(entry, mark))
+    }
+
+    /// What is known of one.
+    pub(crate) fn find(&self, target: Target) -> Option<Known> {
+        let (entry, mark) = self.list.get(self.position(target)?);
+        Some(Known::of(entry, mark))
+    }
+
     pub(crate) fn position(&self, target: Target) -> Option<Position> {
         self.list.find(target.id, target.priority)
     }
@@ -326,7 +363,7 @@ impl Roster {
             self.sweep(taken);
         }
         if let Some(divider) = self.divider {
-            let at = self.position(divider.at).expect("it leaves with the list alone");
+            let at = self.position(divider.at).expect("nothing takes it out");
             self.divider = Some(Divider { before: self.list.place(at), ..divider });
         }
     }
@@ -358,10 +395,14 @@ impl Roster {
     fn step(&mut self, step: Step, taken: &mut Taken) {
         match step {
             Step::Clear => {
-                taken.did |= !self.list.is_empty();
-                taken.out.extend(self.list.iter().map(|(entry, mark)| (*entry, *mark)));
-                self.list.clear();
-                self.divider = None;
+                taken.did |= self.members() > 0;
+                self.list.retain(|entry, mark| {
+                    let stays = mark.flags & DIVIDER != 0;
+                    if !stays {
+                        taken.out.push((*entry, *mark));
+                    }
+                    stays
+                });
             }
             Step::Cancel(target) => {
                 if let Some(at) = self.position(target) {

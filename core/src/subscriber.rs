@@ -71,6 +71,13 @@ pub struct SubscriberName {
     pub location: &'static Location<'static>,
 }
 
+impl SubscriberName {
+    /// A name for what is told of as a subscriber is, and is in no list.
+    pub fn unlisted(name: &'static str, location: &'static Location<'static>) -> Self {
+        Self { id: SubscriberId::draw(), name: Some(name), location }
+    }
+}
+
 impl fmt::Display for SubscriberName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.name {

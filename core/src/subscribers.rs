@@ -5,10 +5,8 @@
 
 use crate::cell::{Ending, SharedCell, Snapshot};
 use crate::list::Mark;
-use crate::roster::{
-    Change, DIVIDER, Ended, PAUSED, Recorded, Roster, SELF_ENDING, Taken, Target, apply, is_over,
-};
-use crate::subscriber::{Entry, Invariant, Kept, Subscriber, SubscriberId, SubscriberName};
+use crate::roster::{Change, Ended, Known, PAUSED, Recorded, Roster, SELF_ENDING, Taken, Target, apply};
+use crate::subscriber::{Entry, Invariant, Kept, Subscriber, SubscriberName};
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -121,10 +119,14 @@ impl<E: ?Sized, X> Subscribers<E, X> {
         self.roster.list.iter().take_while(|(entry, _)| !std::ptr::eq(*entry, callee.entry)).count()
     }
 
-    /// The subscriber of a handle, if it is there.
-    pub fn find(&self, target: Target) -> Option<Member<'_, E, X>> {
-        let (entry, mark) = self.roster.list.get(self.roster.position(target)?);
-        Some(Member::of(entry, mark))
+    /// What is known of the subscriber of a handle, if it is there.
+    pub fn find(&self, target: Target) -> Option<Known> {
+        self.roster.find(target)
+    }
+
+    /// What is known of all, in order.
+    pub fn known(&self) -> impl Iterator<Item = Known> {
+        self.roster.known()
     }
 }
 
@@ -204,17 +206,7 @@ impl<'s, E: ?Sized, X> Member<'s, E, X> {
 
     /// Who it is.
     pub fn name(self) -> SubscriberName {
-        let Kept { name, location, .. } = self.mark.kept;
-        SubscriberName { id: self.id(), name, location }
-    }
-
-    fn id(self) -> SubscriberId {
-        SubscriberId::of(self.mark.id)
-    }
-
-    /// Higher runs earlier.
-    pub fn priority(self) -> i32 {
-        self.mark.priority
+        Known::of(self.entry, self.mark).name
     }
 
     /// Whether it does nothing for now.
@@ -225,16 +217,6 @@ impl<'s, E: ?Sized, X> Member<'s, E, X> {
     /// Whether its closure may end it.
     pub fn is_self_ending(self) -> bool {
         self.mark.flags & SELF_ENDING != 0
-    }
-
-    /// Whether it is no subscriber, but the place that divides the list.
-    pub fn is_divider(self) -> bool {
-        self.mark.flags & DIVIDER != 0
-    }
-
-    /// Whether it has ended by itself, and waits to be swept.
-    pub fn is_over(self) -> bool {
-        is_over(self.entry, self.mark)
     }
 }
 

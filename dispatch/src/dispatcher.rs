@@ -6,15 +6,14 @@ use crate::edit::Edit;
 use crate::error::{BoxError, PublishError, Stopped, Undone};
 use crate::options::SubscribeOptions;
 use crate::outcome::Outcome;
-use crate::register::New;
-use crate::registry::{Registry, list_of};
+use crate::register::{New, list_of, make, register};
 use crate::subscription::Subscription;
 use crate::walk;
-use signalpost_core::{Change, SharedCell, SnapshotCell, SubscriberId, SubscriberName, Subscribers, TooDeep};
+use signalpost_core::{Known, SharedCell, SnapshotCell, SubscriberId, SubscriberName, Subscribers, TooDeep};
 use std::borrow::Borrow;
 use std::fmt;
 use std::panic::Location;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 /// Publishes events of type `E` to subscribers, in order, on the publishing thread; `X` is what stops one.
 ///
@@ -83,6 +82,8 @@ macro_rules! const_outside_loom {
     )*};
 }
 
+pub(crate) use const_outside_loom;
+
 impl<E: ?Sized + 'static, X: 'static> Dispatcher<E, X> {
     const_outside_loom! {
         /// A dispatcher without subscribers. Allocates nothing.
@@ -137,7 +138,7 @@ impl<E: ?Sized + 'static, X: 'static> Dispatcher<E, X> {
     {
         let cell = self.shared();
         let new = New::closure::<E, X, _, _>(list_of(&cell), options, Location::caller(), f);
-        Self::insert(&cell, new, options.once)
+        register(&cell, Vec::new(), new)
     }
 
     /// Registers a subscriber that is tied to a target, without keeping it alive: it is given the target, and ends by
@@ -190,20 +191,7 @@ impl<E: ?Sized + 'static, X: 'static> Dispatcher<E, X> {
             Arc::downgrade(target),
             f,
         );
-        Self::insert(&cell, new, true)
-    }
-
-    /// The handle is made first: nothing that follows can lose it.
-    fn insert(cell: &Arc<SharedCell<Subscribers<E, X>>>, new: New, collect: bool) -> Subscription {
-        let registry: Weak<dyn Registry> = Arc::<SharedCell<_>>::downgrade(cell);
-        let subscription = Subscription::new(registry, new.anchor);
-        cell.apply(vec![new.subscribe]);
-        if collect {
-            cell.collect();
-        } else {
-            cell.trim();
-        }
-        subscription
+        register(&cell, Vec::new(), new)
     }
 
     /// Runs the subscribers in order, on this thread, until one returns an error.
@@ -334,14 +322,7 @@ impl<E: ?Sized + 'static, X: 'static> Dispatcher<E, X> {
     /// Who is registered, in order. A copy: it keeps nothing alive. Allocates.
     pub fn subscribers(&self) -> Vec<SubscriberInfo> {
         let info = |all: &Subscribers<E, X>| {
-            let members = all.iter().filter(|member| !member.is_over());
-            members
-                .map(|member| {
-                    let SubscriberName { id, name, location } = member.name();
-                    let (priority, paused) = (member.priority(), member.is_paused());
-                    SubscriberInfo { id, name, location, priority, paused }
-                })
-                .collect()
+            all.known().filter(|known| !known.over).map(SubscriberInfo::of).collect()
         };
         self.cell.read(info).unwrap_or_default()
     }
@@ -370,21 +351,9 @@ impl<E: ?Sized + 'static, X: 'static> Dispatcher<E, X> {
     /// ```
     pub fn edit<R>(&self, f: impl FnOnce(&mut Edit<'_, E, X>) -> R) -> R {
         let cell = self.shared();
-        let mut edit = Edit::new(cell.clone());
+        let mut edit = Edit::new(&cell);
         let result = f(&mut edit);
-        let record = edit.into_record();
-        if !record.is_empty() {
-            // As in `insert`.
-            let plain =
-                |change: &_| matches!(change, Change::Subscribe(newcomer) if !newcomer.is_self_ending());
-            let only_adds = record.iter().all(plain);
-            cell.apply(record);
-            if only_adds {
-                cell.trim();
-            } else {
-                cell.collect();
-            }
-        }
+        make(&*cell, edit.into_record());
         result
     }
 
@@ -415,6 +384,13 @@ pub struct SubscriberInfo {
     pub priority: i32,
     /// Whether it is skipped for now.
     pub paused: bool,
+}
+
+impl SubscriberInfo {
+    pub(crate) fn of(known: Known) -> Self {
+        let Known { name: SubscriberName { id, name, location }, priority, paused, .. } = known;
+        Self { id, name, location, priority, paused }
+    }
 }
 
 impl<E: ?Sized + 'static, X: 'static> Default for Dispatcher<E, X> {

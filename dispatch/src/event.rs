@@ -138,11 +138,35 @@ impl fmt::Debug for dyn AnyEvent {
 }
 
 pub(crate) mod sealed {
+    use crate::bus::Bus;
+    use crate::error::{PublishError, Stopped};
+    use crate::stop::{BusStop, EventStop};
+
     /// Visitors are the library's own.
     pub trait Visitor {}
     /// Every event is an [`AnyEvent`](super::AnyEvent), and nothing else is.
-    pub trait Any {}
-    impl<E: super::Event> Any for E {}
+    pub trait Any {
+        fn publish_on(&self, bus: &Bus) -> Result<(), Stopped<BusStop>>;
+        fn publish_here(&self, bus: &Bus) -> Result<(), PublishError<BusStop>>;
+    }
+
+    impl<E: super::Event> Any for E {
+        fn publish_on(&self, bus: &Bus) -> Result<(), Stopped<BusStop>> {
+            bus.publish(self).map_err(as_one_of_many)
+        }
+
+        fn publish_here(&self, bus: &Bus) -> Result<(), PublishError<BusStop>> {
+            bus.publish_here(self).map_err(|error| match error {
+                PublishError::Stopped(stopped) => PublishError::Stopped(as_one_of_many(stopped)),
+                PublishError::TooDeep(deep) => PublishError::TooDeep(deep),
+            })
+        }
+    }
+
+    fn as_one_of_many<X: EventStop>(stopped: Stopped<X>) -> Stopped<BusStop> {
+        let Stopped { error, subscriber, position, not_run } = stopped;
+        Stopped { error: error.into_bus(), subscriber, position, not_run }
+    }
 }
 
 /// Makes a type an [`Event`]: its name, and where they differ from the default, what stops it, its entry point and its
@@ -154,7 +178,7 @@ pub(crate) mod sealed {
 /// ```
 /// use signalpost::{BusStop, event, family};
 ///
-/// trait Shipping { fn parcel(&self) -> u64; }
+/// pub trait Shipping { fn parcel(&self) -> u64; }
 /// family!(pub struct ShippingEvents: dyn Shipping = "shop.shipping");
 ///
 /// pub struct WillShip { parcel: u64 }

@@ -9,11 +9,14 @@
 //! | `subscription`, `registry` | the handle and the set: cancel, wait, detach, pause |
 //! | `register`, `options`, `outcome` | how a closure becomes an entry; what it may return |
 //! | `edit` | many changes, one swap |
+//! | `event`, `stop` | what an event of a bus is; veto and failure |
+//! | `bus` | many event types behind one publish, in one snapshot; the process-wide one |
 //! | `scope` | subscribers that borrow from the stack (the one place with `unsafe`) |
 //! | `error` | `Stopped` and the rest |
 
 #![deny(unsafe_code)] // but for scope.rs
 
+mod bus;
 mod dispatcher;
 mod edit;
 mod error;
@@ -27,6 +30,10 @@ mod stop;
 mod subscription;
 mod walk;
 
+pub use bus::{
+    Bus, BusEdit, BusSubscriberInfo, FamilyHandle, GlobalError, HostBus, HostSubscriber, ListEdit, Listens,
+    Topic, bus, family, publish, set_global, subscribe, topic,
+};
 pub use dispatcher::{Dispatcher, SubscriberInfo};
 pub use edit::Edit;
 pub use error::{BoxError, PublishError, ScopeError, Stopped, Undone};

@@ -5,10 +5,12 @@
 
 use crate::options::SubscribeOptions;
 use crate::outcome::Outcome;
+use crate::registry::{Listed, Registry};
+use crate::subscription::Subscription;
 use crate::walk::{Call, say};
-use signalpost_core::{About, Anchor, Change, Ended, Life, Newcomer};
+use signalpost_core::{About, Anchor, Change, Ended, Life, Newcomer, SharedCell, Subscribers};
 use std::panic::Location;
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
 
 /// A subscriber that is not yet in a list.
 pub(crate) struct New {
@@ -18,17 +20,56 @@ pub(crate) struct New {
 
 /// A list that subscribers come into.
 #[derive(Clone, Debug)]
-pub(crate) struct Into {
+pub(crate) struct Listing {
     /// Which of its cell's.
     pub(crate) channel: u32,
     /// Told of those that end by themselves.
     pub(crate) ended: Ended,
 }
 
+/// The one list of a dispatcher.
+pub(crate) fn list_of<E: ?Sized, X>(cell: &SharedCell<Subscribers<E, X>>) -> Listing {
+    Listing { channel: 0, ended: cell.context().clone() }
+}
+
+/// Registers a subscriber: the last change of the record. The handle is made first: nothing that follows can lose it.
+pub(crate) fn register<T: Listed>(
+    cell: &Arc<SharedCell<T>>,
+    mut record: Vec<Change>,
+    new: New,
+) -> Subscription {
+    let registry: Weak<dyn Registry> = Arc::<SharedCell<T>>::downgrade(cell);
+    let subscription = Subscription::new(registry, new.anchor);
+    record.push(new.subscribe);
+    make(&**cell, record);
+    subscription
+}
+
+/// Makes changes as one swap. Where subscribers are added that do not end by themselves, and that is all, it runs nobody's
+/// destructor.
+pub(crate) fn make(registry: &dyn Registry, record: Vec<Change>) {
+    if record.is_empty() {
+        return;
+    }
+    let plain = |change: &_| matches!(change, Change::Subscribe(newcomer) if !newcomer.is_self_ending());
+    let only_adds = record.iter().all(plain);
+    registry.apply(record);
+    if only_adds {
+        registry.trim();
+    } else {
+        registry.collect();
+    }
+}
+
 impl New {
+    /// Which list it is for.
+    pub(crate) fn channel(&self) -> u32 {
+        self.anchor.channel()
+    }
+
     /// Runs at every publish, or for one event.
     pub(crate) fn closure<E, X, F, R>(
-        list: Into,
+        list: Listing,
         options: SubscribeOptions,
         location: &'static Location<'static>,
         f: F,
@@ -39,7 +80,7 @@ impl New {
         F: Fn(&E) -> R + Send + Sync + 'static,
         R: Outcome<X>,
     {
-        let Into { channel, ended } = list;
+        let Listing { channel, ended } = list;
         if options.once {
             let f = move |life: &Life, event: &E| {
                 let undo = say(Call::Run) == Call::Undo;
@@ -53,7 +94,7 @@ impl New {
 
     /// Runs while its target lives, and is given it.
     pub(crate) fn weak<E, X, T, F, R>(
-        list: Into,
+        list: Listing,
         options: SubscribeOptions,
         location: &'static Location<'static>,
         target: Weak<T>,
@@ -66,7 +107,7 @@ impl New {
         F: Fn(&T, &E) -> R + Send + Sync + 'static,
         R: Outcome<X>,
     {
-        let Into { channel, ended } = list;
+        let Listing { channel, ended } = list;
         let once = options.once;
         let f = move |life: &Life, event: &E| {
             let undo = say(Call::Run) == Call::Undo;

@@ -14,9 +14,9 @@ use crate::dispatcher::Dispatcher;
 use crate::error::ScopeError;
 use crate::options::SubscribeOptions;
 use crate::outcome::Outcome;
-use crate::register::New;
-use crate::registry::{Registry, list_of};
-use signalpost_core::{Anchor, Deadline, SharedCell, Step, SubscriberId, Subscribers, Target};
+use crate::register::{New, list_of};
+use crate::registry::Registry;
+use signalpost_core::{Anchor, Change, Deadline, SharedCell, Step, SubscriberId, Subscribers, Target};
 use std::fmt;
 use std::marker::PhantomData;
 use std::panic::Location;
@@ -195,8 +195,11 @@ impl<E: ?Sized + 'static, X: 'static> Drop for End<'_, E, X> {
         let mut panic = None;
         // Again, as long as subscribers that still run, or destructors, add more to the scope.
         while !(lock(targets).is_empty() && lock(closures).is_empty()) {
-            let steps: Vec<_> = std::mem::take(&mut *lock(targets)).into_iter().map(Step::Cancel).collect();
-            cell.take_steps(&steps);
+            let steps: Vec<_> = std::mem::take(&mut *lock(targets))
+                .into_iter()
+                .map(|target| Change::Step(Step::Cancel(target)))
+                .collect();
+            cell.apply(steps);
             if let Err(error) = cell.wait_for_readers(Deadline::never()) {
                 eprintln!(
                     "signalpost: aborting: a scope ends and its borrowed subscribers may still run: {error}"
@@ -246,7 +249,7 @@ impl<E: ?Sized + 'static, X: 'static> ScopedSubscription<'_, E, X> {
     }
 
     fn write(&self, step: Step) -> bool {
-        let changed = self.held.cell.take_steps(&[step]);
+        let changed = self.held.cell.apply(vec![Change::Step(step)]);
         self.held.cell.collect();
         changed
     }

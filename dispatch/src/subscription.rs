@@ -5,8 +5,8 @@
 use crate::registry::Registry;
 use signalpost_core::sync::{Plant, planted};
 use signalpost_core::{
-    Anchor, Deadline, Pause, SharedCell, Step, SubscriberId, SubscriberName, Subscribers, Target, WaitError,
-    collecting, stats,
+    Anchor, Change, Deadline, Pause, SharedCell, Step, SubscriberId, SubscriberName, Subscribers, Target,
+    WaitError, collecting, stats,
 };
 use std::collections::BTreeMap;
 use std::fmt;
@@ -147,7 +147,7 @@ impl Subscription {
             return false; // in no list any more: there is nothing to look for
         }
         let Some(registry) = self.registry.upgrade() else { return false };
-        let changed = registry.take_steps(&[step]);
+        let changed = registry.apply(vec![Change::Step(step)]);
         registry.collect();
         changed
     }
@@ -274,18 +274,18 @@ impl SubscriptionSet {
     }
 
     fn write_all(&self, step: fn(Target) -> Step) -> Touched {
-        let mut by_dispatcher = BTreeMap::<usize, (Arc<dyn Registry>, Vec<Step>)>::new();
+        let mut by_dispatcher = BTreeMap::<usize, (Arc<dyn Registry>, Vec<Change>)>::new();
         for subscription in &self.subscriptions {
             if let Some(registry) = subscription.registry.upgrade() {
                 by_dispatcher
                     .entry(Arc::as_ptr(&registry).addr())
                     .or_insert_with(|| (registry, Vec::new()))
                     .1
-                    .push(step(subscription.target()));
+                    .push(Change::Step(step(subscription.target())));
             }
         }
         let touched = by_dispatcher.into_values().map(|(registry, steps)| {
-            registry.take_steps(&steps);
+            registry.apply(steps);
             registry
         });
         Touched(touched.collect())

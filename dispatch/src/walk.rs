@@ -26,7 +26,7 @@ pub(crate) fn until_stopped<E: ?Sized, X>(
 }
 
 #[inline(always)]
-fn run_until_stopped<E: ?Sized, X>(
+pub(crate) fn run_until_stopped<E: ?Sized, X>(
     subscribers: &Subscribers<E, X>,
     run: Run<'_, E, X>,
     event: &E,

@@ -1,0 +1,236 @@
+//! The handles of one event type, and of one family of them.
+
+use super::walk::{self, PLAIN};
+use super::{Any, Rules};
+use crate::error::{PublishError, Stopped};
+use crate::event::{Event, Family};
+use crate::register::{Listing, New, register};
+use crate::stop::BusStop;
+use crate::subscription::Subscription;
+use signalpost_core::{About, Change, Channels, Newcomer, SharedCell};
+use std::borrow::Borrow;
+use std::fmt;
+use std::marker::PhantomData;
+use std::panic::Location;
+use std::sync::Arc;
+
+/// Registers in a list of a bus: with the first handler ever comes the place where handlers run.
+pub(super) fn register_in(cell: &Arc<SharedCell<Channels>>, new: New) -> Subscription {
+    register(cell, divider(cell, new.channel()).into_iter().collect(), new)
+}
+
+/// What has to come before the first subscriber of a list, if it is not there.
+pub(super) fn divider(cell: &SharedCell<Channels>, channel: u32) -> Option<Change> {
+    if channel == PLAIN || cell.has_divider(PLAIN) {
+        return None;
+    }
+    let location = Location::caller();
+    let name = Some("handlers");
+    let about = About { channel: PLAIN, priority: 0, name, location, paused: false, self_ending: false };
+    Some(Change::Subscribe(Newcomer::divider::<Any, BusStop>(about)))
+}
+
+/// What can be registered with a handle whose `list` says where.
+macro_rules! subscribe_methods {
+    ($event:ty, $stop:ty, $what:literal) => {
+        #[doc = concat!("Registers a subscriber to ", $what, ": every publish that starts after the return runs it, until the")]
+        /// handle is dropped. As [`Dispatcher::subscribe`](crate::Dispatcher::subscribe).
+        #[track_caller]
+        pub fn subscribe<F, R>(&self, f: F) -> $crate::Subscription
+        where
+            F: Fn(&$event) -> R + Send + Sync + 'static,
+            R: $crate::Outcome<$stop>,
+        {
+            self.subscribe_with($crate::SubscribeOptions::new(), f)
+        }
+
+        /// Registers a subscriber with a priority, a name, for one event, or paused. As
+        /// [`Dispatcher::subscribe_with`](crate::Dispatcher::subscribe_with).
+        #[track_caller]
+        pub fn subscribe_with<F, R>(&self, options: $crate::SubscribeOptions, f: F) -> $crate::Subscription
+        where
+            F: Fn(&$event) -> R + Send + Sync + 'static,
+            R: $crate::Outcome<$stop>,
+        {
+            let (cell, list) = self.list();
+            let location = std::panic::Location::caller();
+            let new = $crate::register::New::closure::<$event, $stop, _, _>(list, options, location, f);
+            $crate::bus::topic::register_in(&cell, new)
+        }
+
+        /// Registers a subscriber that is tied to a target, without keeping it alive. As
+        /// [`Dispatcher::subscribe_weak`](crate::Dispatcher::subscribe_weak).
+        #[track_caller]
+        pub fn subscribe_weak<T, F, R>(&self, target: &std::sync::Arc<T>, f: F) -> $crate::Subscription
+        where
+            T: ?Sized + Send + Sync + 'static,
+            F: Fn(&T, &$event) -> R + Send + Sync + 'static,
+            R: $crate::Outcome<$stop>,
+        {
+            self.subscribe_weak_with($crate::SubscribeOptions::new(), target, f)
+        }
+
+        /// As [`subscribe_weak`](Self::subscribe_weak), with options.
+        #[track_caller]
+        pub fn subscribe_weak_with<T, F, R>(
+            &self,
+            options: $crate::SubscribeOptions,
+            target: &std::sync::Arc<T>,
+            f: F,
+        ) -> $crate::Subscription
+        where
+            T: ?Sized + Send + Sync + 'static,
+            F: Fn(&T, &$event) -> R + Send + Sync + 'static,
+            R: $crate::Outcome<$stop>,
+        {
+            let (cell, list) = self.list();
+            let (location, target) = (std::panic::Location::caller(), std::sync::Arc::downgrade(target));
+            let new = $crate::register::New::weak::<$event, $stop, _, _, _>(list, options, location, target, f);
+            $crate::bus::topic::register_in(&cell, new)
+        }
+    };
+}
+pub(super) use subscribe_methods;
+
+/// One event type on one bus: to subscribe to it, and to publish it where nanoseconds count. Made by
+/// [`Bus::topic`](crate::Bus::topic).
+///
+/// Owned, cheap to clone, `Send + Sync`. It keeps the bus's lists alive, but not its subscribers: once the bus is dropped,
+/// publishing reaches those who subscribed by a handle since.
+///
+/// # Examples
+/// ```
+/// use signalpost::{Bus, event};
+///
+/// struct Tick(u64);
+/// event!(Tick: "app.tick");
+///
+/// let bus = Bus::new();
+/// let ticks = bus.topic::<Tick>();
+/// let _sub = ticks.subscribe(|tick| println!("{}", tick.0));
+/// for n in 0..3 {
+///     ticks.publish(&Tick(n))?; // what `bus.publish` does, without looking for the type
+/// }
+/// # Ok::<(), signalpost::Stopped<signalpost::BoxError>>(())
+/// ```
+pub struct Topic<E: Event> {
+    cell: Arc<SharedCell<Channels>>,
+    number: u32,
+    rules: Rules,
+    event: PhantomData<fn(*mut E)>,
+}
+
+impl<E: Event> Topic<E> {
+    pub(super) fn new(cell: Arc<SharedCell<Channels>>, number: u32, rules: Rules) -> Self {
+        Self { cell, number, rules, event: PhantomData }
+    }
+
+    subscribe_methods!(E, E::Stop, "events of this type");
+
+    /// As [`Bus::publish`](crate::Bus::publish), without looking for the type.
+    ///
+    /// # Errors
+    /// As [`Bus::publish`](crate::Bus::publish).
+    ///
+    /// # Panics
+    /// As [`Bus::publish`](crate::Bus::publish).
+    #[inline(always)]
+    pub fn publish(&self, event: &E) -> Result<(), Stopped<E::Stop>> {
+        self.publish_with(|| event)
+    }
+
+    /// As [`publish`](Self::publish), with an event that is built only if there is a subscriber on the bus.
+    ///
+    /// # Errors
+    /// As [`publish`](Self::publish).
+    ///
+    /// # Panics
+    /// As [`publish`](Self::publish), and if `make` does.
+    #[inline(always)]
+    pub fn publish_with<B: Borrow<E>>(&self, make: impl FnOnce() -> B) -> Result<(), Stopped<E::Stop>> {
+        if let Some(host) = self.rules.host {
+            return host.publish(make().borrow());
+        }
+        let mut stopped = None;
+        let all = |channels: &Channels| {
+            walk::until_stopped(channels, Some(self.number), make().borrow(), &mut stopped)
+        };
+        match self.cell.read_within(self.rules.max_depth, all) {
+            Ok(None | Some(true)) => Ok(()),
+            Ok(Some(false)) => stopped.map_or(Ok(()), Err),
+            Err(deep) => self.rules.too_deep(deep),
+        }
+    }
+
+    /// As [`publish`](Self::publish), with an error instead of a panic past the depth limit.
+    ///
+    /// # Errors
+    /// [`PublishError`]: a subscriber stopped the event, or nobody was called since publishes are nested too deep.
+    #[inline]
+    pub fn try_publish(&self, event: &E) -> Result<(), PublishError<E::Stop>> {
+        if let Some(host) = self.rules.host {
+            return host.publish(event).map_err(PublishError::Stopped);
+        }
+        let mut stopped = None;
+        let all = |channels: &Channels| walk::until_stopped(channels, Some(self.number), event, &mut stopped);
+        match self.cell.read_within(self.rules.max_depth, all) {
+            Ok(None | Some(true)) => Ok(()),
+            Ok(Some(false)) => stopped.map_or(Ok(()), |stopped| Err(PublishError::Stopped(stopped))),
+            Err(deep) => Err(PublishError::TooDeep(deep)),
+        }
+    }
+
+    /// Whether a publish would find a subscriber: see [`Bus::has_subscribers`](crate::Bus::has_subscribers).
+    pub fn has_subscribers(&self) -> bool {
+        self.cell.read(|channels| walk::audience::<E>(channels, Some(self.number))).unwrap_or(0) > 0
+    }
+
+    fn list(&self) -> (Arc<SharedCell<Channels>>, Listing) {
+        (self.cell.clone(), Listing { channel: self.number, ended: self.cell.ended(self.number) })
+    }
+}
+
+impl<E: Event> Clone for Topic<E> {
+    fn clone(&self) -> Self {
+        Self { cell: self.cell.clone(), event: PhantomData, ..*self }
+    }
+}
+
+impl<E: Event> fmt::Debug for Topic<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Topic").field("event", &E::NAME).finish_non_exhaustive()
+    }
+}
+
+/// One family of event types on one bus, to subscribe to. Made by [`Bus::family`](crate::Bus::family).
+///
+/// Owned, cheap to clone, `Send + Sync`.
+pub struct FamilyHandle<F: Family> {
+    cell: Arc<SharedCell<Channels>>,
+    number: u32,
+    family: PhantomData<fn(*mut F)>,
+}
+
+impl<Of: Family> FamilyHandle<Of> {
+    pub(super) fn new(cell: Arc<SharedCell<Channels>>, number: u32) -> Self {
+        Self { cell, number, family: PhantomData }
+    }
+
+    subscribe_methods!(Of::View, BusStop, "events of every type that declares this family");
+
+    fn list(&self) -> (Arc<SharedCell<Channels>>, Listing) {
+        (self.cell.clone(), Listing { channel: self.number, ended: self.cell.ended(self.number) })
+    }
+}
+
+impl<F: Family> Clone for FamilyHandle<F> {
+    fn clone(&self) -> Self {
+        Self { cell: self.cell.clone(), ..*self }
+    }
+}
+
+impl<F: Family> fmt::Debug for FamilyHandle<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FamilyHandle").field("family", &F::NAME).finish_non_exhaustive()
+    }
+}
