@@ -15,7 +15,11 @@ pub use signalpost_dispatch::{
     PublishError, Scope, ScopeError, ScopedSubscription, Stopped, SubscribeOptions, SubscriberInfo,
     Subscription, SubscriptionSet, Topic, Undone, Veto,
 };
-pub use signalpost_dispatch::{bus, event, family, publish, set_global, subscribe, topic};
+pub use signalpost_dispatch::{
+    On, Plugin, PluginError, PluginFailed, PluginInfo, PluginPanicked, PluginSource, Plugins, Policy,
+    StoppedBy, entry_points,
+};
+pub use signalpost_dispatch::{bus, discover, event, family, plugins, publish, set_global, subscribe, topic};
 
 /// The project's documents, for reading only.
 #[cfg(doc)]

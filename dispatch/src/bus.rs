@@ -109,6 +109,10 @@ impl Bus {
         self
     }
 
+    pub(crate) fn max_depth(&self) -> u32 {
+        self.rules.max_depth
+    }
+
     /// The cell, in which the plain subscribers have the first channel; known to the host, if there is one.
     fn shared(&self) -> Arc<SharedCell<Channels>> {
         let cell = self.cell.shared();

@@ -12,17 +12,23 @@
 //! | `event`, `stop` | what an event of a bus is; veto and failure |
 //! | `bus` | many event types behind one publish, in one snapshot; the process-wide one |
 //! | `scope` | subscribers that borrow from the stack (the one place with `unsafe`) |
+//! | `plugin`, `plugins`, `plugin_info`, `discover` | what is called after the subscribers: by name, in order, with a policy for failures |
 //! | `error` | `Stopped` and the rest |
 
 #![deny(unsafe_code)] // but for scope.rs
 
 mod bus;
+#[cfg(feature = "discover")]
+mod discover;
 mod dispatcher;
 mod edit;
 mod error;
 mod event;
 mod options;
 mod outcome;
+mod plugin;
+mod plugin_info;
+mod plugins;
 mod register;
 mod registry;
 mod scope;
@@ -34,12 +40,21 @@ pub use bus::{
     Bus, BusEdit, BusSubscriberInfo, FamilyHandle, GlobalError, HostBus, HostSubscriber, ListEdit, Listens,
     Topic, bus, family, publish, set_global, subscribe, topic,
 };
+#[cfg(feature = "discover")]
+#[doc(hidden)]
+pub use discover::Discovered;
 pub use dispatcher::{Dispatcher, SubscriberInfo};
 pub use edit::Edit;
 pub use error::{BoxError, PublishError, ScopeError, Stopped, Undone};
 pub use event::{AnyEvent, Event, Family, FamilyVisitor};
+#[cfg(feature = "discover")]
+#[doc(hidden)] // for `discover!`
+pub use inventory as __inventory;
 pub use options::SubscribeOptions;
 pub use outcome::Outcome;
+pub use plugin::{On, Plugin, PluginFailed, PluginPanicked, StoppedBy, entry_points};
+pub use plugin_info::{PluginError, PluginInfo, PluginSource};
+pub use plugins::{Plugins, Policy, plugins};
 pub use scope::{Scope, ScopedSubscription};
 pub use signalpost_core as core;
 pub use stop::{BusStop, EventStop, LateVeto, Veto};

@@ -6,7 +6,9 @@
 mod common;
 
 use common::{Gate, Plain, within};
-use signalpost::{Dispatcher, SubscribeOptions, Subscription};
+use signalpost::{
+    Bus, BusStop, Dispatcher, On, Plugin, Plugins, Policy, SubscribeOptions, Subscription, event, plugins,
+};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::hint::black_box;
@@ -128,6 +130,28 @@ fn an_undo_allocates_nothing_up_to_256_subscribers_and_something_beyond() {
         let both = counted(|| assert_eq!(post.publish_or_undo(&1, &2).unwrap_err().stopped.error, 7));
         assert_eq!(both == (0, 0), len < 256, "{len} subscribers and one that stops: {both:?}");
         drop(stops);
+    }
+}
+
+#[test]
+fn calling_plugins_allocates_nothing_under_either_policy() {
+    struct Done;
+    event!(Done: "test.done", stop = BusStop, entry_point = "test.plugins.done");
+    static ONE: Plugin = Plugin::new("one", &On(|_: &Done| Ok(())));
+    static TWO: Plugin = Plugin::any("two", "test.plugins.done", |event| {
+        black_box(event.name());
+        Ok(())
+    });
+    static ELSEWHERE: Plugin = Plugin::any("elsewhere", "test.plugins.other", |_| Err(BusStop::veto("no")));
+    let (bus, registry) = (Bus::new(), Plugins::new());
+    let _sub = bus.topic::<Done>().subscribe(|_: &Done| black_box(()));
+    let publish = || bus.publish_and_call_plugins(&Done, &registry).unwrap();
+    signalpost::warm_up();
+    assert_eq!(counted(publish), (0, 0), "none registered");
+    registry.add_all(plugins![ONE, TWO, ELSEWHERE]).unwrap();
+    for policy in [Policy::Propagate, Policy::Isolate] {
+        registry.set_policy(policy);
+        assert_eq!(counted(publish), (0, 0), "{policy:?}");
     }
 }
 
