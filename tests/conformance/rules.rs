@@ -1,0 +1,88 @@
+//! Where we differ from gevent on purpose, and what becomes of a case.
+//!
+//! Owns the deviations and the verdict. A rule looks at a case's input alone: a predicate says whether we must differ from the
+//! recording, a model what we must give instead. One that fits a case whose recording we give all the same is a defect, and so
+//! is one that fits everything (`selftest.rs`). Not here: how we are driven (`drive.rs`).
+
+use crate::case::{BusCase, Input, Outcome};
+use crate::model::{self, Parting};
+
+/// A deviation, for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Deviation {
+    pub(crate) name: &'static str,
+    /// The statements of the specification that it replaces.
+    pub(crate) replaces: &'static str,
+}
+
+/// When we deviate, and what we give then.
+#[derive(Clone, Copy)]
+pub(crate) struct Rule {
+    pub(crate) deviation: Deviation,
+    /// Whether we must differ.
+    pub(crate) fits: fn(&Input) -> Result<bool, String>,
+    /// What we must give then.
+    pub(crate) model: fn(&Input) -> Result<Outcome, String>,
+}
+
+/// The deviations of the kinds `notify` and `classhandler`.
+pub(crate) static BUS_RULES: [Rule; 2] = [
+    Rule {
+        deviation: Deviation {
+            name: "a publish does not see what changes in the list of subscribers while it runs",
+            replaces: "S-8 to S-12, and S-20 where the dispatcher itself joins",
+        },
+        fits: |input| Ok(model::live(input)?.1 == Some(Parting::Subscribers)),
+        model: model::snapshot,
+    },
+    Rule {
+        deviation: Deviation {
+            name: "a publish does not see what changes in the handlers of a class while it runs",
+            replaces: "S-20",
+        },
+        fits: |input| Ok(model::live(input)?.1 == Some(Parting::Handlers)),
+        model: model::snapshot,
+    },
+];
+
+/// What came of a case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// As recorded from gevent.
+    Matched,
+    /// Not as recorded, but as a rule says.
+    Deviates(Deviation),
+}
+
+/// Holds what we gave against the case.
+pub(crate) fn judge(case: &BusCase, rules: &[Rule], ours: &Outcome) -> Result<Verdict, String> {
+    if let Some(difference) = model::live(&case.input)?.0.difference(&case.recorded) {
+        return Err(format!("the model of the live walk does not give the recording: {difference}"));
+    }
+    let mut fitting = Vec::new();
+    for rule in rules {
+        if (rule.fits)(&case.input)? {
+            fitting.push(rule);
+        }
+    }
+    let rule = match (ours.difference(&case.recorded), fitting.as_slice()) {
+        (None, []) => return Ok(Verdict::Matched),
+        (Some(_), [rule]) => rule,
+        (Some(difference), []) => return Err(format!("not as recorded, and no rule says so: {difference}")),
+        (None, [rule, ..]) => {
+            return Err(format!("as recorded, but a rule says that it must differ: {}", rule.deviation.name));
+        }
+        (Some(_), rules) => {
+            let names: Vec<_> = rules.iter().map(|rule| rule.deviation.name).collect();
+            return Err(format!("more than one rule says that it must differ: {names:?}"));
+        }
+    };
+    let name = rule.deviation.name;
+    if let Some(difference) = ours.difference(&(rule.model)(&case.input)?) {
+        return Err(format!("neither as recorded nor as the rule says ({name}): {difference}"));
+    }
+    match case.snapshot.as_ref().and_then(|snapshot| ours.difference(snapshot)) {
+        None => Ok(Verdict::Deviates(rule.deviation)),
+        Some(difference) => Err(format!("as the rule says ({name}), but not as the case says: {difference}")),
+    }
+}
