@@ -231,6 +231,24 @@ impl<E: Event> fmt::Debug for On<E> {
 }
 
 /// Who stopped an event that was published to subscribers and plugins.
+///
+/// # Examples
+/// ```
+/// use signalpost::{Bus, BusStop, On, Plugin, Plugins, StoppedBy, event};
+///
+/// struct WillStop;
+/// event!(WillStop: "app.will_stop", stop = BusStop, entry_point = "app.plugins.will_stop");
+/// static BUSY: Plugin = Plugin::new("acme.busy", &On(|_: &WillStop| Err(BusStop::veto("busy"))));
+///
+/// let registry = Plugins::new();
+/// registry.add(&BUSY)?;
+/// match Bus::new().publish_and_call_plugins(&WillStop, &registry) {
+///     Err(StoppedBy::Plugin { plugin, error: BusStop::Veto(veto), .. }) => println!("{plugin} says: {}", veto.reason),
+///     Err(stopped) => return Err(stopped.into()),
+///     Ok(()) => unreachable!("it is vetoed"),
+/// }
+/// # Ok::<(), signalpost::BoxError>(())
+/// ```
 #[derive(Debug)]
 pub enum StoppedBy<X> {
     /// A subscriber did; no plugin was called.

@@ -52,6 +52,25 @@ pub struct Plugins {
 }
 
 /// What it means for a publish that a plugin fails.
+///
+/// # Examples
+/// ```
+/// use signalpost::{BoxError, Bus, On, Plugin, PluginFailed, Plugins, Policy, event, plugins};
+///
+/// struct Started;
+/// event!(Started: "app.started", entry_point = "app.plugins.started");
+/// static BROKEN: Plugin = Plugin::new("acme.broken", &On(|_: &Started| Err("no such file".into())));
+///
+/// let (bus, registry) = (Bus::new(), Plugins::new());
+/// registry.add_all(plugins![BROKEN])?;
+/// assert!(bus.publish_and_call_plugins(&Started, &registry).is_err());
+///
+/// registry.set_policy(Policy::Isolate);
+/// let _log = bus.topic::<PluginFailed>().subscribe(|failed| eprintln!("{}: {}", failed.plugin, failed.error));
+/// bus.publish_and_call_plugins(&Started, &registry)?;
+/// assert_eq!(registry.list()[0].failures, 1);
+/// # Ok::<(), BoxError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Policy {
@@ -156,6 +175,19 @@ impl Plugins {
     ///
     /// # Errors
     /// [`PluginError::Duplicate`] if one of this name is there, be it the same one; nothing has changed then.
+    ///
+    /// # Examples
+    /// ```
+    /// # use signalpost::{Plugin, PluginError, Plugins, entry_points};
+    /// static LOG: Plugin = Plugin::any("acme.log", entry_points::DID_PATCH_ALL, |_| Ok(()));
+    /// static IMPOSTOR: Plugin = Plugin::any("acme.log", entry_points::WILL_PATCH_ALL, |_| Ok(()));
+    /// let registry = Plugins::new();
+    /// registry.add(&LOG)?;
+    /// let error = registry.add(&IMPOSTOR).unwrap_err();
+    /// assert!(matches!(error, PluginError::Duplicate { name: "acme.log", .. }));
+    /// println!("{error}"); // where both were made
+    /// # Ok::<(), PluginError>(())
+    /// ```
     #[track_caller]
     pub fn add(&self, plugin: &'static Plugin) -> Result<(), PluginError> {
         self.add_all(&[plugin])
@@ -214,6 +246,18 @@ impl Plugins {
 
     /// Takes a plugin out: no publish that starts after the return calls it; one that is running may still. Returns it, if it was
     /// there.
+    ///
+    /// # Examples
+    /// ```
+    /// # use signalpost::{Plugin, Plugins, entry_points};
+    /// static LOG: Plugin = Plugin::any("acme.log", entry_points::DID_PATCH_ALL, |_| Ok(()));
+    /// let registry = Plugins::new();
+    /// registry.add(&LOG)?;
+    /// let removed = registry.remove("acme.log").expect("it is there");
+    /// assert!(registry.remove("acme.log").is_none());
+    /// registry.add(removed)?;
+    /// # Ok::<(), signalpost::PluginError>(())
+    /// ```
     pub fn remove(&self, name: &str) -> Option<&'static Plugin> {
         let mut removed = None;
         self.cell.update(|now| {
