@@ -3,10 +3,10 @@
 //! Owns the reading. Whatever is not as `tests/golden/README.md` says is an error that names the place and what was
 //! expected there. Not here: what an op does (`model.rs`, `drive.rs`).
 
-use serde::Deserialize;
+use crate::json::{array, as_json, at, expected, field, ids, integer, object, text, texts};
+use crate::outcome::Outcome;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -74,16 +74,16 @@ impl File {
                 object(field(&self.body, key)?).and_then(|outcome| Outcome::parse(outcome, classes));
             outcome.map_err(at(key))
         };
-        let expected = outcome("expected")?;
+        let given = outcome("expected")?;
         let matters = match self.body.get("live_walk_matters") {
             None | Some(Value::Null) => false,
             Some(Value::Bool(matters)) => *matters,
-            Some(other) => return Err(at("live_walk_matters")(self::expected("true or false", other))),
+            Some(other) => return Err(at("live_walk_matters")(expected("true or false", other))),
         };
         let (recorded, snapshot) = if matters || self.body.contains_key("expected_live_walk") {
-            (outcome("expected_live_walk")?, Some(expected))
+            (outcome("expected_live_walk")?, Some(given))
         } else {
-            (expected, None)
+            (given, None)
         };
         Ok(BusCase { input, recorded, snapshot })
     }
@@ -138,34 +138,12 @@ pub(crate) enum Op {
     ClearRegistry,
 }
 
-/// What came of a case.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Outcome {
-    pub(crate) trace: Vec<Entry>,
-    pub(crate) final_subscribers: Vec<String>,
-    /// Class and handlers, in the order in which the classes got their first one. Empty in the kind `notify`.
-    pub(crate) final_registry: Vec<(String, Vec<String>)>,
-    /// The linearization of each class. Empty in the kind `notify`.
-    pub(crate) mro: BTreeMap<String, Vec<String>>,
-}
-
-/// One line of a trace. `depth` is how many subscribers are on the stack.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(tag = "e", rename_all = "snake_case", deny_unknown_fields)]
-pub(crate) enum Entry {
-    Notify { event: String, depth: usize },
-    Done { event: String, depth: usize, outcome: String },
-    Enter { sub: String, event: String, depth: usize },
-    Exit { sub: String, depth: usize, outcome: String },
-    List { op: String, after: Vec<String> },
-    Registered { cls: String, sub: String, subscribers: Vec<String> },
-    Unregistered { cls: String, sub: String },
-    RegistryCleared { subscribers: Vec<String> },
-    Caught { error: String, depth: usize },
-    TopError { error: String },
-}
-
 impl Input {
+    /// All of them, at every place.
+    pub(crate) fn ops(&self) -> impl Iterator<Item = &Op> {
+        self.behaviors.values().flatten().flatten().chain(&self.actions)
+    }
+
     fn parse(body: &Map<String, Value>, with_classes: bool) -> Result<Self, String> {
         let mut known = BTreeSet::from([OBJECT.to_owned()]);
         let mut class = |class| Class::parse(object(class)?, &mut known);
@@ -194,6 +172,44 @@ impl Input {
         let actions = array(field(body, "actions")?);
         let actions = actions.and_then(|actions| actions.iter().map(|op| grammar.op(op)).collect());
         Ok(Self { classes, subscribers, behaviors, actions: actions.map_err(at("actions"))? })
+    }
+}
+
+impl Op {
+    /// Whether it means something outside Python.
+    pub(crate) fn has_counterpart(&self) -> bool {
+        !matches!(
+            self,
+            Self::Rebind(_)
+                | Self::AppendAlias(_)
+                | Self::AppendNotCallable
+                | Self::AppendDispatch
+                | Self::RemoveDispatch
+                | Self::ClearRegistry
+        )
+    }
+
+    /// The event, if it publishes one.
+    pub(crate) fn published(&self) -> Option<&String> {
+        match self {
+            Self::Notify(event) | Self::TryNotify(event) => Some(event),
+            _ => None,
+        }
+    }
+
+    /// Of those that change the list: as traces have it.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Append(_) => "append",
+            Self::Insert(..) => "insert",
+            Self::Pop(_) => "pop",
+            Self::Clear => "clear",
+            Self::Reverse => "reverse",
+            Self::Remove(_) => "remove",
+            Self::Discard(_) => "discard",
+            Self::Assign(_) => "assign",
+            other => unreachable!("{other:?} changes no list"),
+        }
     }
 }
 
@@ -282,140 +298,4 @@ impl Grammar<'_> {
             _ => Ok(name),
         }
     }
-}
-
-impl Outcome {
-    fn parse(body: &Map<String, Value>, classes: bool) -> Result<Self, String> {
-        let entry = |(place, entry): (usize, &Value)| {
-            let mut entry = entry.clone();
-            if let Value::Object(fields) = &mut entry {
-                // About Python's decorator: to be ignored.
-                fields.remove("form");
-                fields.remove("returned");
-            }
-            let wrong =
-                |error| format!("trace: {place}: expected an entry of a trace, found {entry}: {error}");
-            Entry::deserialize(&entry).map_err(wrong)
-        };
-        let trace = array(field(body, "trace")?).map_err(at("trace"))?;
-        let mut outcome = Self {
-            trace: trace.iter().enumerate().map(entry).collect::<Result<_, _>>()?,
-            final_subscribers: texts(field(body, "final_subscribers")?).map_err(at("final_subscribers"))?,
-            final_registry: Vec::new(),
-            mro: BTreeMap::new(),
-        };
-        if classes {
-            for pair in array(field(body, "final_registry")?).map_err(at("final_registry"))? {
-                match array(pair).map_err(at("final_registry"))?.as_slice() {
-                    [class, handlers] => outcome.final_registry.push((text(class)?, texts(handlers)?)),
-                    _ => return Err(at("final_registry")(expected("a class and its handlers", pair))),
-                }
-            }
-            for (class, line) in object(field(body, "mro")?).map_err(at("mro"))? {
-                outcome.mro.insert(class.clone(), texts(line).map_err(at("mro"))?);
-            }
-        }
-        Ok(outcome)
-    }
-
-    /// Where the two part ways, for people; nothing if they are equal.
-    pub(crate) fn difference(&self, other: &Self) -> Option<Difference> {
-        let differs = |place: String, ours: String, theirs: String| Some(Difference { place, ours, theirs });
-        let length = self.trace.len().max(other.trace.len());
-        let entry =
-            |outcome: &Self, i| outcome.trace.get(i).map_or("the end".into(), |entry| format!("{entry:?}"));
-        if let Some(i) = (0..length).find(|&i| self.trace.get(i) != other.trace.get(i)) {
-            return differs(format!("trace, entry {i}"), entry(self, i), entry(other, i));
-        }
-        let show = |value: &dyn fmt::Debug| format!("{value:?}");
-        if self.final_subscribers != other.final_subscribers {
-            let (ours, theirs) = (&self.final_subscribers, &other.final_subscribers);
-            return differs("final_subscribers".into(), show(ours), show(theirs));
-        }
-        if self.final_registry != other.final_registry {
-            let (ours, theirs) = (&self.final_registry, &other.final_registry);
-            return differs("final_registry".into(), show(ours), show(theirs));
-        }
-        if self.mro != other.mro {
-            return differs("mro".into(), show(&self.mro), show(&other.mro));
-        }
-        None
-    }
-}
-
-/// Where two outcomes part ways.
-#[derive(Debug)]
-pub(crate) struct Difference {
-    place: String,
-    ours: String,
-    theirs: String,
-}
-
-impl fmt::Display for Difference {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { place, ours, theirs } = self;
-        write!(f, "{place}: found {ours}, expected {theirs}")
-    }
-}
-
-/// Python's JSON has `NaN` and `Infinity`, which others have not: as `null`, outside texts.
-fn as_json(text: &str) -> String {
-    let mut json = String::with_capacity(text.len());
-    let (mut rest, mut in_text) = (text, false);
-    while let Some(c) = rest.chars().next() {
-        let of_python = ["-Infinity", "Infinity", "NaN"].into_iter().find(|word| rest.starts_with(word));
-        let taken = match (in_text, c, of_python) {
-            (false, _, Some(word)) => {
-                json.push_str("null");
-                rest = &rest[word.len()..];
-                continue;
-            }
-            (true, '\\', _) => rest.chars().take(2).map(char::len_utf8).sum(),
-            (_, '"', _) => {
-                in_text = !in_text;
-                1
-            }
-            _ => c.len_utf8(),
-        };
-        json.push_str(&rest[..taken]);
-        rest = &rest[taken..];
-    }
-    json
-}
-
-fn field<'v>(body: &'v Map<String, Value>, key: &str) -> Result<&'v Value, String> {
-    body.get(key).ok_or_else(|| format!("{key}: expected, found nothing"))
-}
-
-fn object(value: &Value) -> Result<&Map<String, Value>, String> {
-    value.as_object().ok_or_else(|| expected("an object", value))
-}
-
-fn array(value: &Value) -> Result<&Vec<Value>, String> {
-    value.as_array().ok_or_else(|| expected("a list", value))
-}
-
-fn text(value: &Value) -> Result<String, String> {
-    value.as_str().map(str::to_owned).ok_or_else(|| expected("a text", value))
-}
-
-fn integer(value: &Value) -> Result<i64, String> {
-    value.as_i64().ok_or_else(|| expected("an integer", value))
-}
-
-fn texts(value: &Value) -> Result<Vec<String>, String> {
-    array(value)?.iter().map(text).collect()
-}
-
-fn ids(value: &Value) -> Result<Vec<Id>, String> {
-    array(value)?.iter().map(|id| text(id).map(Id::from)).collect()
-}
-
-fn expected(what: &str, found: &Value) -> String {
-    format!("expected {what}, found {found}")
-}
-
-/// Says where an error is.
-fn at(place: &str) -> impl Fn(String) -> String {
-    move |error| format!("{place}: {error}")
 }

@@ -5,14 +5,15 @@
 //! same order. Handlers have their place in that list at `<dispatch>`; where that leaves it, which silences them in gevent, they are
 //! paused. Anything about the bus that is not as it must be, beyond the trace, is a panic.
 
-use crate::case::{self, Entry, Id, Input, Op, Outcome};
-use crate::classes::linearize;
+use crate::case::{self, Id, Input, Op};
+use crate::outcome::{Entry, Outcome};
 use crate::types::{self, Body, CLASSES, Door, Lines, label};
+use crate::world::World;
 use signalpost::{
     AnyEvent, Bus, BusEdit, BusStop, BusSubscriberInfo, Listens, Stopped, SubscribeOptions, SubscriberId,
     Subscription,
 };
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::error::Error;
 use std::fmt;
 use std::mem;
@@ -37,91 +38,6 @@ pub(crate) fn drive(input: &Input, door: Door) -> Result<Outcome, String> {
         }
     }
     Ok(run.finish())
-}
-
-/// The classes of a case, or the labels of its events, as numbers of `types.rs`.
-struct World {
-    lines: BTreeMap<String, Vec<String>>,
-    numbers: HashMap<String, usize>,
-    /// By number: whether another class has it as a base. `object` counts as one that has.
-    has_subclasses: Vec<bool>,
-}
-
-impl World {
-    fn new(input: &Input) -> Result<Self, String> {
-        let classes = input.classes.as_deref().unwrap_or_default();
-        if classes.len() > types::OBJECT {
-            return Err(format!("expected at most {} classes, found {}", types::OBJECT, classes.len()));
-        }
-        let mut numbers = HashMap::from([(case::OBJECT.to_owned(), types::OBJECT)]);
-        if input.classes.is_some() {
-            numbers.extend(classes.iter().enumerate().map(|(number, class)| (class.name.clone(), number)));
-        } else {
-            // Each label is a type, as long as there are enough.
-            let labels: BTreeSet<_> = input.ops().filter_map(Op::published).collect();
-            numbers.extend(
-                labels.iter().zip((0..types::OBJECT).cycle()).map(|(label, n)| ((*label).clone(), n)),
-            );
-        }
-        let mut has_subclasses = vec![false; types::OBJECT + 1];
-        for base in classes.iter().flat_map(|class| &class.bases).map(String::as_str).chain([case::OBJECT]) {
-            has_subclasses[numbers[base]] = true;
-        }
-        Ok(Self { lines: linearize(classes)?, numbers, has_subclasses })
-    }
-
-    /// The families of each number: its linearization; without itself, if it has no subclasses.
-    fn families(&self) -> Vec<Vec<usize>> {
-        let mut families = vec![Vec::new(); types::OBJECT + 1];
-        families[types::OBJECT].push(types::OBJECT);
-        for (class, line) in &self.lines {
-            let line = line.iter().map(|class| self.numbers[class]);
-            families[self.numbers[class]] = line.filter(|number| self.has_subclasses[*number]).collect();
-        }
-        families
-    }
-}
-
-impl Input {
-    fn ops(&self) -> impl Iterator<Item = &Op> {
-        self.behaviors.values().flatten().flatten().chain(&self.actions)
-    }
-}
-
-impl Op {
-    fn has_counterpart(&self) -> bool {
-        !matches!(
-            self,
-            Self::Rebind(_)
-                | Self::AppendAlias(_)
-                | Self::AppendNotCallable
-                | Self::AppendDispatch
-                | Self::RemoveDispatch
-                | Self::ClearRegistry
-        )
-    }
-
-    fn published(&self) -> Option<&String> {
-        match self {
-            Self::Notify(event) | Self::TryNotify(event) => Some(event),
-            _ => None,
-        }
-    }
-
-    /// Of those that change the list: as traces have it.
-    fn name(&self) -> &'static str {
-        match self {
-            Self::Append(_) => "append",
-            Self::Insert(..) => "insert",
-            Self::Pop(_) => "pop",
-            Self::Clear => "clear",
-            Self::Reverse => "reverse",
-            Self::Remove(_) => "remove",
-            Self::Discard(_) => "discard",
-            Self::Assign(_) => "assign",
-            other => unreachable!("{other:?} changes no list"),
-        }
-    }
 }
 
 struct Run {

@@ -6,9 +6,9 @@
 //!
 //! | module | owns |
 //! |---|---|
-//! | `case` | what a file says |
+//! | `case`, `outcome`, `json` | what a file says |
 //! | `classes`, `model` | what it must give, without the bus |
-//! | `types`, `drive` | what our bus gives |
+//! | `types`, `world`, `drive` | what our bus gives |
 //! | `rules` | the deviations, and the verdict |
 //! | `report` | a folder of cases, and the line |
 //! | `random`, `selftest` | cases that nobody recorded; what the runner itself must refuse |
@@ -18,12 +18,15 @@ mod case;
 mod classes;
 mod drive;
 mod harness;
+mod json;
 mod model;
+mod outcome;
 mod random;
 mod report;
 mod rules;
 mod selftest;
 mod types;
+mod world;
 
 use harness::Test;
 use std::process::ExitCode;
@@ -34,6 +37,7 @@ fn main() -> ExitCode {
         Test { name: "so_it_does_on_several_threads_at_once", run: report::on_several_threads },
         Test { name: "every_way_to_publish_gives_the_same", run: selftest::doors },
         Test { name: "a_case_that_nobody_recorded_gives_what_the_model_says", run: selftest::unrecorded },
+        Test { name: "the_live_walk_gives_every_recording", run: selftest::recordings },
         Test { name: "a_rule_fits_where_the_two_walks_differ_and_nowhere_else", run: selftest::rules_fit },
         Test { name: "every_rule_is_needed_and_none_fits_everything", run: selftest::rules_needed },
         Test { name: "a_wrong_trace_fails", run: selftest::wrong_traces },

@@ -4,8 +4,9 @@
 //! recording, which is what makes its [`Parting`] worth something. The *snapshot* walk is ours: who is called is settled when
 //! a publish starts. All else is the same for both, so where their traces differ, it is for that reason.
 
-use crate::case::{Entry, Id, Input, OBJECT, Op, Outcome};
+use crate::case::{Id, Input, OBJECT, Op};
 use crate::classes::linearize;
+use crate::outcome::{Entry, Outcome};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;

@@ -4,8 +4,9 @@
 //! recording, a model what we must give instead. One that fits a case whose recording we give all the same is a defect, and so
 //! is one that fits everything (`selftest.rs`). Not here: how we are driven (`drive.rs`).
 
-use crate::case::{BusCase, Input, Outcome};
+use crate::case::{BusCase, Input};
 use crate::model::{self, Parting};
+use crate::outcome::Outcome;
 
 /// A deviation, for people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

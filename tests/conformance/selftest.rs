@@ -1,10 +1,12 @@
 //! What the runner itself owes: wrong traces fail, rules fit where they must and nowhere else, broken files are said to be broken.
 
-use crate::case::{BusCase, Entry, File, Input, Outcome};
+use crate::case::{BusCase, File, Input};
 use crate::drive::drive;
+use crate::harness::catch;
 use crate::model::{self, Parting};
+use crate::outcome::{Entry, Outcome};
 use crate::random;
-use crate::report::{Report, folder};
+use crate::report::{Report, folder, vendored};
 use crate::rules::{BUS_RULES, Rule, judge};
 use crate::types::Door;
 use std::path::{Path, PathBuf};
@@ -30,12 +32,18 @@ fn unrecorded_cases() -> impl Iterator<Item = (String, Input)> {
     })
 }
 
+/// What the bus gives; an error says for which case.
+fn driven(name: &str, input: &Input, door: Door) -> Result<Outcome, String> {
+    catch(|| drive(input, door)).map_err(|error| format!("{name}, {door:?}: {error}"))
+}
+
 pub(crate) fn doors() -> Result<(), String> {
     for (path, case) in recorded()? {
-        let gave = drive(&case.input, Door::Bus)?;
+        let name = path.display().to_string();
+        let gave = driven(&name, &case.input, Door::Bus)?;
         for door in [Door::Topic, Door::Any] {
-            if let Some(difference) = drive(&case.input, door)?.difference(&gave) {
-                return Err(format!("{}: {door:?}: {difference}", path.display()));
+            if let Some(difference) = driven(&name, &case.input, door)?.difference(&gave) {
+                return Err(format!("{name}, {door:?}: {difference}"));
             }
         }
     }
@@ -45,7 +53,7 @@ pub(crate) fn doors() -> Result<(), String> {
 pub(crate) fn unrecorded() -> Result<(), String> {
     let doors = [Door::Bus, Door::Topic, Door::Any];
     for ((name, input), door) in unrecorded_cases().zip(doors.into_iter().cycle()) {
-        if let Some(difference) = drive(&input, door)?.difference(&model::snapshot(&input)?) {
+        if let Some(difference) = driven(&name, &input, door)?.difference(&model::snapshot(&input)?) {
             return Err(format!("{name}, {door:?}: {difference}\n{input:#?}"));
         }
     }
@@ -69,6 +77,17 @@ pub(crate) fn rules_fit() -> Result<(), String> {
     Ok(())
 }
 
+/// The vendored ones, python-only or not.
+pub(crate) fn recordings() -> Result<(), String> {
+    for (path, file) in File::all_in(&vendored())? {
+        let case = file?.bus_case()?;
+        if let Some(difference) = model::live(&case.input)?.0.difference(&case.recorded) {
+            return Err(format!("{}: {difference}", path.display()));
+        }
+    }
+    Ok(())
+}
+
 /// With what nobody recorded for cases: another folder may have none for some rule.
 pub(crate) fn rules_needed() -> Result<(), String> {
     let (mut of_subscribers, mut of_handlers, mut of_neither) = (0, 0, 0);
@@ -85,8 +104,7 @@ pub(crate) fn rules_needed() -> Result<(), String> {
     if [of_subscribers, of_handlers, of_neither].iter().any(|count| *count < 100) {
         return Err("expected at least 100 of each".into());
     }
-    let vendored = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
-    let report = Report::of(&File::all_in(&vendored)?);
+    let report = Report::of(&File::all_in(&vendored())?);
     match report.deviations().count() {
         count if count == BUS_RULES.len() => Ok(()),
         count => {
