@@ -50,6 +50,11 @@ pub trait Snapshot: Default + Send + Sync + 'static {
     /// Whether a read would find nothing to do. Asked once, when the snapshot is installed.
     fn is_empty(&self) -> bool;
 
+    /// What a cell holds once its owner is gone, while handles still hold the cell: empty, and whatever later writes need.
+    fn emptied(&self) -> Self {
+        Self::default()
+    }
+
     /// Everything that this snapshot refers to, now owned by the result. Asked once, when it is the cell's last.
     fn parts(&self, _: &Ending<Self>) -> Vec<Self::Part> {
         Vec::new()
@@ -455,7 +460,7 @@ impl<T: Snapshot> Drop for Left<T> {
 impl<T: Snapshot> SharedCell<T> {
     /// What a movable cell does at its end: handles may still be writing, so it is a write.
     pub(crate) fn end(&self) {
-        let empty = |old: &T| (!old.is_empty()).then(|| (T::default(), ()));
+        let empty = |old: &T| (!old.is_empty()).then(|| (old.emptied(), ()));
         self.update_with(empty, |(), last| last.parts(&Ending(PhantomData)));
         self.collect();
     }

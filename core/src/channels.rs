@@ -10,29 +10,32 @@
 //! 2. `members` is the sum over all channels; `common` is whether the first channel has any.
 
 use crate::cell::{Ending, SharedCell, Snapshot};
+use crate::pin::TooDeep;
 use crate::roster::{Change, Ended, Known, Recorded, Roster, Taken, Target, apply};
-use crate::subscriber::Subscriber;
+use crate::subscriber::{Invariant, Subscriber};
 use crate::subscribers::Subscribers;
 use std::any::TypeId;
 use std::collections::HashMap;
 use std::fmt;
 use std::hash::{BuildHasherDefault, Hasher};
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 /// How many channels lie side by side: a change copies as many pointers.
 const ROW: usize = 32;
 
 /// Lists of subscribers by key, each of its own types. Held by a cell; read through it.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Channels {
     rows: Vec<Arc<Row>>,
+    len: u32,
     /// Copied whole, where a channel is added.
     numbers: Arc<Numbers>,
     members: usize,
     common: bool,
 }
 
-type Row = Vec<Arc<Channel>>;
+type Row = [Option<Arc<Channel>>; ROW];
 type Numbers = HashMap<TypeId, u32, BuildHasherDefault<AsItIs>>;
 
 #[derive(Clone)]
@@ -77,10 +80,11 @@ impl Channels {
         Subscribers::of(&self.channel(number)?.roster)
     }
 
-    /// The channels that belong to this one.
+    /// A channel as its key shows it, if there is one of that number, and for these types.
     #[inline(always)]
-    pub fn links(&self, number: u32) -> &[u32] {
-        self.channel(number).map_or(&[], |channel| &channel.links)
+    pub fn tuned<E: ?Sized + 'static, X: 'static>(&self, number: u32) -> Option<Tuned<'_, E, X>> {
+        let Channel { roster, links, .. } = self.channel(number)?;
+        Some(Tuned { channels: self, own: Subscribers::of(roster)?, links })
     }
 
     /// Whether there is a subscriber in the first channel, which a publisher asks every time. One load.
@@ -109,44 +113,47 @@ impl Channels {
         self.members
     }
 
-    /// How many channels there are.
-    pub fn len(&self) -> usize {
-        self.rows.last().map_or(0, |last| (self.rows.len() - 1) * ROW + last.len())
-    }
-
-    /// Whether there is no channel.
-    pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
+    /// How many channels there are: they have the numbers up to that.
+    pub fn count(&self) -> u32 {
+        self.len
     }
 
     #[inline(always)]
     fn channel(&self, number: u32) -> Option<&Channel> {
         let number = number as usize;
-        Some(self.rows.get(number / ROW)?.get(number % ROW)?)
+        self.rows.get(number / ROW)?[number % ROW].as_deref()
     }
 
     fn channel_mut(&mut self, number: u32) -> Option<&mut Channel> {
         let number = number as usize;
-        Some(Arc::make_mut(Arc::make_mut(self.rows.get_mut(number / ROW)?).get_mut(number % ROW)?))
+        let row = Arc::make_mut(self.rows.get_mut(number / ROW)?);
+        row[number % ROW].as_mut().map(Arc::make_mut)
     }
 
-    fn with(&self, key: TypeId, channel: Channel) -> Option<Self> {
-        let number = u32::try_from(self.len()).ok()?;
+    /// The channel of this number.
+    ///
+    /// # Safety
+    /// There is one.
+    #[inline(always)]
+    unsafe fn channel_unchecked(&self, number: u32) -> &Channel {
+        let number = number as usize;
+        // SAFETY: as many rows as it takes for all channels.
+        let row = unsafe { self.rows.get_unchecked(number / ROW) };
+        // SAFETY: there is a channel of this number, so its place is taken.
+        unsafe { row[number % ROW].as_deref().unwrap_unchecked() }
+    }
+
+    /// With one channel more.
+    fn with(&self, key: TypeId, channel: Channel) -> Self {
         let mut next = self.clone();
-        match next.rows.last_mut() {
-            Some(last) if last.len() < ROW => Arc::make_mut(last).push(Arc::new(channel)),
-            _ => next.rows.push(Arc::new(vec![Arc::new(channel)])),
+        let number = self.len as usize;
+        if number.is_multiple_of(ROW) {
+            next.rows.push(Arc::default());
         }
-        let mut numbers = Numbers::clone(&next.numbers);
-        numbers.insert(key, number);
-        next.numbers = Arc::new(numbers);
-        Some(next)
-    }
-}
-
-impl Default for Channels {
-    fn default() -> Self {
-        Self { rows: Vec::new(), numbers: Arc::default(), members: 0, common: false }
+        Arc::make_mut(&mut next.rows[number / ROW])[number % ROW] = Some(Arc::new(channel));
+        Arc::make_mut(&mut next.numbers).insert(key, self.len);
+        next.len = self.len.checked_add(1).expect("there are fewer than 2^32 types");
+        next
     }
 }
 
@@ -158,8 +165,19 @@ impl Snapshot for Channels {
         self.members == 0
     }
 
+    fn emptied(&self) -> Self {
+        let mut next = self.clone();
+        for number in 0..next.len {
+            if let Some(channel) = next.channel_mut(number) {
+                channel.roster = channel.roster.emptied();
+            }
+        }
+        Self { members: 0, common: false, ..next }
+    }
+
     fn parts(&self, _: &Ending<Self>) -> Vec<Subscriber> {
-        self.rows.iter().flat_map(|row| row.iter()).flat_map(|channel| channel.roster.owners()).collect()
+        let channels = self.rows.iter().flat_map(|row| row.iter().flatten());
+        channels.flat_map(|channel| channel.roster.owners()).collect()
     }
 }
 
@@ -196,7 +214,7 @@ impl Channels {
         for change in record {
             match change.channel() {
                 Some(number) => numbers.push(number),
-                None => numbers.extend(0..u32::try_from(self.len()).unwrap_or(u32::MAX)),
+                None => numbers.extend(0..self.len),
             }
         }
         numbers.sort_unstable();
@@ -205,35 +223,90 @@ impl Channels {
     }
 }
 
-impl SharedCell<Channels> {
-    /// The number of the channel with this key; added now, with this name and these links, if need be. Lock-free; allocates where it adds,
-    /// and copies the table of keys.
+/// One channel of one cell, of known types: to read without looking for it.
+pub struct ChannelKey<E: ?Sized + 'static, X: 'static> {
+    cell: Arc<SharedCell<Channels>>,
+    /// Of a channel that was in `cell` before this was made, and is for these types (1).
+    number: u32,
+    types: PhantomData<Invariant<E, X>>,
+}
+
+/// What a reader sees by a [`ChannelKey`].
+pub struct Tuned<'s, E: ?Sized + 'static, X: 'static> {
+    /// The whole snapshot.
+    pub channels: &'s Channels,
+    /// The list of the channel.
+    pub own: &'s Subscribers<E, X>,
+    /// The channels that belong to it.
+    pub links: &'s [u32],
+}
+
+impl<E: ?Sized, X> ChannelKey<E, X> {
+    /// The channel with this key in that cell; added now, with this name and these links, if need be. Lock-free; allocates
+    /// where it adds, and copies the table of keys.
     ///
     /// # Panics
     /// If there is a channel with this key and for other types.
-    pub fn channel<E: ?Sized + 'static, X: 'static>(
+    pub fn new(cell: Arc<SharedCell<Channels>>, key: TypeId, name: &'static str, links: &[u32]) -> Self {
+        let number = cell.channel_for(Roster::new::<E, X>(), key, name, links);
+        Self { cell, number, types: PhantomData }
+    }
+
+    /// The cell.
+    pub fn cell(&self) -> &Arc<SharedCell<Channels>> {
+        &self.cell
+    }
+
+    /// The channel's number.
+    pub fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// As [`SharedCell::read_within`].
+    ///
+    /// # Errors
+    /// [`TooDeep`]; `f` was not called.
+    #[inline(always)]
+    pub fn read_within<R>(
         &self,
-        key: TypeId,
-        name: &'static str,
-        links: &[u32],
-    ) -> u32 {
+        limit: u32,
+        f: impl FnOnce(Tuned<'_, E, X>) -> R,
+    ) -> Result<Option<R>, TooDeep> {
+        let number = self.number;
+        self.cell.read_within(limit, |channels| {
+            // SAFETY: the channel was there before this key was, and stays (1); whoever has the key happens after that
+            // write, so sees that snapshot or a later one.
+            let Channel { roster, links, .. } = unsafe { channels.channel_unchecked(number) };
+            // SAFETY: a channel keeps its types (1), and these are they.
+            let own = unsafe { Subscribers::of_unchecked(roster) };
+            f(Tuned { channels, own, links })
+        })
+    }
+}
+
+impl<E: ?Sized, X> Clone for ChannelKey<E, X> {
+    fn clone(&self) -> Self {
+        Self { cell: self.cell.clone(), ..*self }
+    }
+}
+
+impl SharedCell<Channels> {
+    /// Once for all types: programs have many.
+    fn channel_for(&self, empty: Roster, key: TypeId, name: &'static str, links: &[u32]) -> u32 {
         loop {
             let known = self.look(|channels| {
                 let number = channels.number(key)?;
-                let channel = channels.channel(number)?;
-                assert!(channel.roster.is_for::<E, X>(), "one key for channels of different types");
+                let roster = &channels.channel(number)?.roster;
+                assert!(roster.types() == empty.types(), "one key for channels of different types");
                 Some(number)
             });
             if let Some(number) = known {
                 return number;
             }
             self.update(|channels| {
-                if channels.number(key).is_some() {
-                    return None;
-                }
-                let (roster, ended) = (Roster::new::<E, X>(), Ended::default());
-                let added = channels.with(key, Channel { roster, ended, name, links: links.into() });
-                Some(added.expect("there are fewer than 2^32 types"))
+                let added =
+                    || Channel { roster: empty.clone(), ended: Ended::default(), name, links: links.into() };
+                channels.number(key).is_none().then(|| channels.with(key, added()))
             });
         }
     }
@@ -260,18 +333,27 @@ impl SharedCell<Channels> {
     /// # Panics
     /// If a newcomer is for other types than its channel, or there is no such channel.
     pub fn apply(&self, record: Vec<Change>) -> bool {
-        let known = self.look(Channels::len);
-        for change in &record {
-            let number = change.channel().unwrap_or(0) as usize;
-            let subscribes = matches!(change, Change::Subscribe(_));
-            assert!(!subscribes || number < known, "the number of a channel of this cell");
-        }
+        let count = self.look(Channels::count);
+        let there = |change: &Change| change.channel().is_none_or(|number| number < count);
+        assert!(record.iter().all(there), "the number of a channel of this cell");
         apply(self, record)
+    }
+}
+
+impl<E: ?Sized, X> fmt::Debug for ChannelKey<E, X> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChannelKey").field("number", &self.number).finish_non_exhaustive()
+    }
+}
+
+impl<E: ?Sized, X> fmt::Debug for Tuned<'_, E, X> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tuned").field("own", self.own).field("links", &self.links).finish_non_exhaustive()
     }
 }
 
 impl fmt::Debug for Channels {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Channels").field("len", &self.len()).field("members", &self.members).finish()
+        f.debug_struct("Channels").field("count", &self.len).field("members", &self.members).finish()
     }
 }

@@ -48,7 +48,7 @@ pub use barrier::Barrier;
 #[cfg(signalpost_loom)]
 pub use barrier::refuse_from;
 pub use cell::{Ending, SharedCell, Snapshot};
-pub use channels::Channels;
+pub use channels::{ChannelKey, Channels, Tuned};
 pub use lazy::SnapshotCell;
 pub use lent::{Lent, Shape};
 pub use list::{List, Mark, Position};

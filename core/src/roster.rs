@@ -307,6 +307,15 @@ impl Roster {
         Self { list: List::new(), types: types_of::<E, X>(), divider: None }
     }
 
+    pub(crate) fn types(&self) -> TypeId {
+        self.types
+    }
+
+    /// A list of nobody for the same types.
+    pub(crate) fn emptied(&self) -> Self {
+        Self { list: List::new(), types: self.types, divider: None }
+    }
+
     /// Whether it is a list for these types.
     #[inline(always)]
     pub(crate) fn is_for<E: ?Sized + 'static, X: 'static>(&self) -> bool {

@@ -59,9 +59,17 @@ impl<E: ?Sized, X> Subscribers<E, X> {
         if !roster.is_for::<E, X>() {
             return None;
         }
+        // SAFETY: it is.
+        Some(unsafe { Self::of_unchecked(roster) })
+    }
+
+    /// # Safety
+    /// The list is one of these types.
+    #[inline(always)]
+    pub(crate) unsafe fn of_unchecked(roster: &Roster) -> &Self {
         let roster: *const Roster = roster;
-        // SAFETY: transparent over it, the types are its own, and it is borrowed as long as before.
-        Some(unsafe { &*roster.cast::<Self>() })
+        // SAFETY: transparent over it, of its own types by the caller's promise, and borrowed as long as before.
+        unsafe { &*roster.cast::<Self>() }
     }
 
     /// How many there are; a divider counts.

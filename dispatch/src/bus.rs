@@ -16,13 +16,13 @@ pub use topic::{FamilyHandle, Topic};
 use crate::dispatcher::{SubscriberInfo, const_outside_loom};
 use crate::error::{PublishError, Stopped};
 use crate::event::{AnyEvent, Event, Family};
-use crate::register::{Listing, make};
+use crate::register::make;
 use crate::stop::BusStop;
 use global::Host;
-use signalpost_core::{Channels, SharedCell, SnapshotCell, TooDeep};
+use signalpost_core::{ChannelKey, Channels, SharedCell, SnapshotCell, TooDeep};
 use std::fmt;
 use std::sync::Arc;
-use walk::{Any, PLAIN, plain_key, topic_key};
+use walk::{Any, PLAIN, View};
 
 /// Publishes events of many types to those who subscribed to every event, to one type, or to a family of types.
 ///
@@ -113,15 +113,18 @@ impl Bus {
         self.rules.max_depth
     }
 
-    /// The cell, in which the plain subscribers have the first channel; known to the host, if there is one.
-    fn shared(&self) -> Arc<SharedCell<Channels>> {
-        let cell = self.cell.shared();
-        let plain = cell.channel::<Any, BusStop>(plain_key(), "every event", &[]);
-        debug_assert_eq!(plain, PLAIN);
+    /// The channel of the plain subscribers, known to the host, if there is one; and with it the cell.
+    fn plain(&self) -> ChannelKey<Any, BusStop> {
+        let plain = walk::prepare_plain(self.cell.shared());
+        debug_assert_eq!(plain.number(), PLAIN);
         if let Some(host) = self.rules.host {
             host.attach();
         }
-        cell
+        plain
+    }
+
+    fn shared(&self) -> Arc<SharedCell<Channels>> {
+        self.plain().cell().clone()
     }
 
     /// The handle of one event type: to subscribe, and to publish with the least cost. Prepares the type.
@@ -131,16 +134,12 @@ impl Bus {
     /// # Panics
     /// If the type declares a family twice, or itself.
     pub fn topic<E: Event>(&self) -> Topic<E> {
-        let cell = self.shared();
-        let number = walk::prepare::<E>(&cell);
-        Topic::new(cell, number, self.rules)
+        Topic::new(walk::prepare(self.shared()), self.rules)
     }
 
     /// The handle of one family of event types, to subscribe.
     pub fn family<F: Family>(&self) -> FamilyHandle<F> {
-        let cell = self.shared();
-        let number = walk::prepare_family::<F>(&cell);
-        FamilyHandle::new(cell, number)
+        FamilyHandle::new(walk::prepare_family::<F>(self.shared()))
     }
 
     /// Gives an event type and its families their places now, so that publishing it looks up one type instead of each
@@ -149,12 +148,10 @@ impl Bus {
     /// # Panics
     /// As [`topic`](Self::topic).
     pub fn prepare<E: Event>(&self) {
-        let cell = self.shared();
-        walk::prepare::<E>(&cell);
-        cell.trim();
+        walk::prepare::<E>(self.shared()).cell().trim();
     }
 
-    topic::subscribe_methods!(Any, BusStop, "every event, as one of many");
+    topic::subscribe_methods!(plain, Any, BusStop, "every event, as one of many");
 
     /// Runs the subscribers of the event in order, on this thread, until one returns an error.
     ///
@@ -190,10 +187,7 @@ impl Bus {
     #[inline]
     pub(crate) fn publish_here<E: Event>(&self, event: &E) -> Result<(), PublishError<E::Stop>> {
         let mut stopped = None;
-        let all = |channels: &Channels| {
-            let topic = channels.number(topic_key::<E>());
-            walk::until_stopped(channels, topic, event, &mut stopped)
-        };
+        let all = |channels: &Channels| View::of(channels).until_stopped(event, &mut stopped);
         match self.cell.read_within(self.rules.max_depth, all) {
             Ok(None | Some(true)) => Ok(()),
             Ok(Some(false)) => stopped.map_or(Ok(()), |stopped| Err(PublishError::Stopped(stopped))),
@@ -241,10 +235,7 @@ impl Bus {
     /// Whether a publish of such an event would find a subscriber, counted as by
     /// [`Dispatcher::has_subscribers`](crate::Dispatcher::has_subscribers).
     pub fn has_subscribers<E: Event>(&self) -> bool {
-        self.cell
-            .read(|channels| walk::audience::<E>(channels, channels.number(topic_key::<E>())))
-            .unwrap_or(0)
-            > 0
+        self.cell.read(|channels| View::<E>::of(channels).audience()).unwrap_or(0) > 0
     }
 
     /// How many subscribers there are on the bus, of all types.
@@ -270,7 +261,7 @@ impl Bus {
             let mut plain: Vec<_> = known(PLAIN, Listens::Everything).collect();
             let divider = plain.iter().position(|(divider, _)| *divider);
             let mut after = divider.map_or(Vec::new(), |at| plain.split_off(at));
-            let handlers = (PLAIN + 1..).take(channels.len().saturating_sub(1)).flat_map(|number| {
+            let handlers = (PLAIN + 1..channels.count()).flat_map(|number| {
                 let of = Listens::To(channels.name(number).unwrap_or_default());
                 known(number, of)
             });
@@ -290,12 +281,6 @@ impl Bus {
     /// How many replaced snapshots wait: see [`Dispatcher::retired`](crate::Dispatcher::retired).
     pub fn retired(&self) -> usize {
         self.cell.retired()
-    }
-
-    fn list(&self) -> (Arc<SharedCell<Channels>>, Listing) {
-        let cell = self.shared();
-        let ended = cell.ended(PLAIN);
-        (cell, Listing { channel: PLAIN, ended })
     }
 }
 

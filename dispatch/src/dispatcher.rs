@@ -207,7 +207,7 @@ impl<E: ?Sized + 'static, X: 'static> Dispatcher<E, X> {
     #[inline(always)]
     pub fn publish(&self, event: &E) -> Result<(), Stopped<X>> {
         let mut stopped = None;
-        match self.read(|all| walk::until_stopped(all, event, &mut stopped)) {
+        match self.read(|all| walk::until_stopped(all, event, |by| stopped = Some(by))) {
             None | Some(true) => Ok(()),
             Some(false) => stopped.map_or(Ok(()), Err),
         }
@@ -220,7 +220,10 @@ impl<E: ?Sized + 'static, X: 'static> Dispatcher<E, X> {
     #[inline(always)]
     pub fn try_publish(&self, event: &E) -> Result<(), PublishError<X>> {
         let mut stopped = None;
-        match self.cell.read_within(self.max_depth, |all| walk::until_stopped(all, event, &mut stopped)) {
+        match self
+            .cell
+            .read_within(self.max_depth, |all| walk::until_stopped(all, event, |by| stopped = Some(by)))
+        {
             Ok(None | Some(true)) => Ok(()),
             Ok(Some(false)) => stopped.map_or(Ok(()), |stopped| Err(PublishError::Stopped(stopped))),
             Err(deep) => Err(PublishError::TooDeep(deep)),
@@ -253,7 +256,7 @@ impl<E: ?Sized + 'static, X: 'static> Dispatcher<E, X> {
     #[inline]
     pub fn publish_with<B: Borrow<E>>(&self, make: impl FnOnce() -> B) -> Result<(), Stopped<X>> {
         let mut stopped = None;
-        match self.read(|all| walk::until_stopped(all, make().borrow(), &mut stopped)) {
+        match self.read(|all| walk::until_stopped(all, make().borrow(), |by| stopped = Some(by))) {
             None | Some(true) => Ok(()),
             Some(false) => stopped.map_or(Ok(()), Err),
         }

@@ -1,5 +1,6 @@
 //! Many changes, one swap.
 
+use crate::dispatcher::Dispatcher;
 use crate::options::SubscribeOptions;
 use crate::outcome::Outcome;
 use crate::register::{Listing, New, list_of};
@@ -92,12 +93,12 @@ pub(crate) use edit_steps;
 pub struct Edit<'d, E: ?Sized + 'static, X: 'static> {
     list: Listing,
     record: Record,
-    types: PhantomData<(&'d (), fn(*mut E, *mut X))>,
+    dispatcher: PhantomData<&'d Dispatcher<E, X>>,
 }
 
 impl<E: ?Sized + 'static, X: 'static> Edit<'_, E, X> {
     pub(crate) fn new(cell: &Arc<SharedCell<Subscribers<E, X>>>) -> Self {
-        Self { list: list_of(cell), record: Record::new(cell), types: PhantomData }
+        Self { list: list_of(cell), record: Record::new(cell), dispatcher: PhantomData }
     }
 
     pub(crate) fn into_record(self) -> Vec<Change> {

@@ -62,11 +62,6 @@ pub(crate) fn make(registry: &dyn Registry, record: Vec<Change>) {
 }
 
 impl New {
-    /// Which list it is for.
-    pub(crate) fn channel(&self) -> u32 {
-        self.anchor.channel()
-    }
-
     /// Runs at every publish, or for one event.
     pub(crate) fn closure<E, X, F, R>(
         list: Listing,

@@ -9,19 +9,19 @@ use signalpost_core::{Callee, Member, Run, SubscriberId, Subscribers};
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-/// Runs them until one returns an error, and says whether none did; who did is put into `stopped`.
+/// Runs them until one returns an error, and says whether none did; who did is told.
 ///
-/// By reference, and apart for lists of one run: so that in the common case nothing but the calls is in the publisher's
-/// code, and nothing larger than a register is moved.
+/// Apart for lists of one run: so that in the common case nothing but the calls is in the publisher's code, and nothing
+/// larger than a register is moved.
 #[inline(always)]
 pub(crate) fn until_stopped<E: ?Sized, X>(
     subscribers: &Subscribers<E, X>,
     event: &E,
-    stopped: &mut Option<Stopped<X>>,
+    told: impl FnMut(Stopped<X>),
 ) -> bool {
     match subscribers.single_run() {
-        Some(run) => run_until_stopped(subscribers, run, event, stopped),
-        None => runs_until_stopped(subscribers, event, stopped),
+        Some(run) => run_until_stopped(subscribers, run, event, told),
+        None => runs_until_stopped(subscribers, event, told),
     }
 }
 
@@ -30,12 +30,12 @@ pub(crate) fn run_until_stopped<E: ?Sized, X>(
     subscribers: &Subscribers<E, X>,
     run: Run<'_, E, X>,
     event: &E,
-    stopped: &mut Option<Stopped<X>>,
+    told: impl FnMut(Stopped<X>),
 ) -> bool {
     match run.call_until_error(event) {
         Ok(()) => true,
         Err((callee, error)) => {
-            stopped_by(subscribers, callee, error, stopped);
+            stopped_by(subscribers, callee, error, told);
             false
         }
     }
@@ -45,9 +45,9 @@ pub(crate) fn run_until_stopped<E: ?Sized, X>(
 fn runs_until_stopped<E: ?Sized, X>(
     subscribers: &Subscribers<E, X>,
     event: &E,
-    stopped: &mut Option<Stopped<X>>,
+    mut told: impl FnMut(Stopped<X>),
 ) -> bool {
-    subscribers.runs().all(|run| run_until_stopped(subscribers, run, event, stopped))
+    subscribers.runs().all(|run| run_until_stopped(subscribers, run, event, &mut told))
 }
 
 /// Looks for the place, so that the loop need not count.
@@ -57,11 +57,11 @@ fn stopped_by<E: ?Sized, X>(
     subscribers: &Subscribers<E, X>,
     callee: Callee<'_, E, X>,
     error: X,
-    stopped: &mut Option<Stopped<X>>,
+    mut told: impl FnMut(Stopped<X>),
 ) {
     let position = subscribers.place_of(callee);
     let member = subscribers.nth(position).expect("it was found there");
-    *stopped = Some(stopped_at(subscribers, member, position, error));
+    told(stopped_at(subscribers, member, position, error));
 }
 
 fn stopped_at<E: ?Sized, X>(

@@ -1,15 +1,15 @@
 //! Many changes of a bus, one swap.
 
-use super::topic::divider;
-use super::walk::{self, Any, PLAIN};
+use super::topic::{divider, listing};
+use super::walk::{self, Any};
 use crate::edit::{Record, edit_steps};
 use crate::event::{Event, Family};
 use crate::options::SubscribeOptions;
 use crate::outcome::Outcome;
-use crate::register::{Listing, New};
+use crate::register::New;
 use crate::stop::BusStop;
 use crate::subscription::Subscription;
-use signalpost_core::{Change, Channels, SharedCell, Step};
+use signalpost_core::{Change, ChannelKey, Channels, SharedCell, Step};
 use std::fmt;
 use std::marker::PhantomData;
 use std::panic::Location;
@@ -39,7 +39,7 @@ impl BusEdit<'_> {
 
     /// What is to be registered for every event.
     pub fn everything(&mut self) -> ListEdit<'_, Any, BusStop> {
-        self.list(PLAIN)
+        self.list(walk::prepare_plain(self.cell.clone()))
     }
 
     /// What is to be registered for one type.
@@ -47,19 +47,16 @@ impl BusEdit<'_> {
     /// # Panics
     /// As [`Bus::topic`](crate::Bus::topic).
     pub fn topic<E: Event>(&mut self) -> ListEdit<'_, E, E::Stop> {
-        let number = walk::prepare::<E>(&self.cell);
-        self.list(number)
+        self.list(walk::prepare(self.cell.clone()))
     }
 
     /// What is to be registered for one family.
     pub fn family<F: Family>(&mut self) -> ListEdit<'_, F::View, BusStop> {
-        let number = walk::prepare_family::<F>(&self.cell);
-        self.list(number)
+        self.list(walk::prepare_family::<F>(self.cell.clone()))
     }
 
-    fn list<V: ?Sized, X>(&mut self, number: u32) -> ListEdit<'_, V, X> {
-        let list = Listing { channel: number, ended: self.cell.ended(number) };
-        ListEdit { cell: &self.cell, list, record: &mut self.record, types: PhantomData }
+    fn list<V: ?Sized, X>(&mut self, key: ChannelKey<V, X>) -> ListEdit<'_, V, X> {
+        ListEdit { key, record: &mut self.record }
     }
 
     edit_steps!();
@@ -72,11 +69,9 @@ impl fmt::Debug for BusEdit<'_> {
 }
 
 /// The part of an edit that is about one type, one family, or everything: registers there.
-pub struct ListEdit<'e, V: ?Sized, X> {
-    cell: &'e SharedCell<Channels>,
-    list: Listing,
+pub struct ListEdit<'e, V: ?Sized + 'static, X: 'static> {
+    key: ChannelKey<V, X>,
     record: &'e mut Record,
-    types: PhantomData<fn(*mut V, *mut X)>,
 }
 
 impl<V: ?Sized + 'static, X: 'static> ListEdit<'_, V, X> {
@@ -97,8 +92,8 @@ impl<V: ?Sized + 'static, X: 'static> ListEdit<'_, V, X> {
         F: Fn(&V) -> R + Send + Sync + 'static,
         R: Outcome<X>,
     {
-        self.record.changes.extend(divider(self.cell, self.list.channel));
-        self.record.subscribe(New::closure::<V, X, _, _>(self.list.clone(), options, Location::caller(), f))
+        self.record.changes.extend(divider(self.key.cell(), self.key.number()));
+        self.record.subscribe(New::closure::<V, X, _, _>(listing(&self.key), options, Location::caller(), f))
     }
 }
 

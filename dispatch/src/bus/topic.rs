@@ -1,25 +1,30 @@
 //! The handles of one event type, and of one family of them.
 
-use super::walk::{self, PLAIN};
+use super::walk::{PLAIN, View};
 use super::{Any, Rules};
 use crate::error::{PublishError, Stopped};
 use crate::event::{Event, Family};
 use crate::register::{Listing, New, register};
 use crate::stop::BusStop;
 use crate::subscription::Subscription;
-use signalpost_core::{About, Change, Channels, Newcomer, SharedCell};
+use signalpost_core::{About, Change, ChannelKey, Channels, Newcomer, SharedCell, Tuned};
 use std::borrow::Borrow;
 use std::fmt;
-use std::marker::PhantomData;
 use std::panic::Location;
-use std::sync::Arc;
 
 /// Registers in a list of a bus: with the first handler ever comes the place where handlers run.
-pub(super) fn register_in(cell: &Arc<SharedCell<Channels>>, new: New) -> Subscription {
-    register(cell, divider(cell, new.channel()).into_iter().collect(), new)
+pub(super) fn register_in<V: ?Sized, X>(key: &ChannelKey<V, X>, new: New) -> Subscription {
+    let divider = divider(key.cell(), key.number());
+    register(key.cell(), divider.into_iter().collect(), new)
+}
+
+/// The list of a channel, for subscribers to come into.
+pub(super) fn listing<V: ?Sized, X>(key: &ChannelKey<V, X>) -> Listing {
+    Listing { channel: key.number(), ended: key.cell().ended(key.number()) }
 }
 
 /// What has to come before the first subscriber of a list, if it is not there.
+#[track_caller]
 pub(super) fn divider(cell: &SharedCell<Channels>, channel: u32) -> Option<Change> {
     if channel == PLAIN || cell.has_divider(PLAIN) {
         return None;
@@ -30,9 +35,9 @@ pub(super) fn divider(cell: &SharedCell<Channels>, channel: u32) -> Option<Chang
     Some(Change::Subscribe(Newcomer::divider::<Any, BusStop>(about)))
 }
 
-/// What can be registered with a handle whose `list` says where.
+/// What can be registered with a handle whose method `key` says where.
 macro_rules! subscribe_methods {
-    ($event:ty, $stop:ty, $what:literal) => {
+    ($key:ident, $event:ty, $stop:ty, $what:literal) => {
         #[doc = concat!("Registers a subscriber to ", $what, ": every publish that starts after the return runs it, until the")]
         /// handle is dropped. As [`Dispatcher::subscribe`](crate::Dispatcher::subscribe).
         #[track_caller]
@@ -52,10 +57,10 @@ macro_rules! subscribe_methods {
             F: Fn(&$event) -> R + Send + Sync + 'static,
             R: $crate::Outcome<$stop>,
         {
-            let (cell, list) = self.list();
-            let location = std::panic::Location::caller();
+            let (key, location) = (self.$key(), std::panic::Location::caller());
+            let list = $crate::bus::topic::listing(&key);
             let new = $crate::register::New::closure::<$event, $stop, _, _>(list, options, location, f);
-            $crate::bus::topic::register_in(&cell, new)
+            $crate::bus::topic::register_in(&key, new)
         }
 
         /// Registers a subscriber that is tied to a target, without keeping it alive. As
@@ -83,10 +88,10 @@ macro_rules! subscribe_methods {
             F: Fn(&T, &$event) -> R + Send + Sync + 'static,
             R: $crate::Outcome<$stop>,
         {
-            let (cell, list) = self.list();
-            let (location, target) = (std::panic::Location::caller(), std::sync::Arc::downgrade(target));
+            let (key, location) = (self.$key(), std::panic::Location::caller());
+            let (list, target) = ($crate::bus::topic::listing(&key), std::sync::Arc::downgrade(target));
             let new = $crate::register::New::weak::<$event, $stop, _, _, _>(list, options, location, target, f);
-            $crate::bus::topic::register_in(&cell, new)
+            $crate::bus::topic::register_in(&key, new)
         }
     };
 }
@@ -114,18 +119,20 @@ pub(super) use subscribe_methods;
 /// # Ok::<(), signalpost::Stopped<signalpost::BoxError>>(())
 /// ```
 pub struct Topic<E: Event> {
-    cell: Arc<SharedCell<Channels>>,
-    number: u32,
+    key: ChannelKey<E, E::Stop>,
     rules: Rules,
-    event: PhantomData<fn(*mut E)>,
 }
 
 impl<E: Event> Topic<E> {
-    pub(super) fn new(cell: Arc<SharedCell<Channels>>, number: u32, rules: Rules) -> Self {
-        Self { cell, number, rules, event: PhantomData }
+    pub(super) fn new(key: ChannelKey<E, E::Stop>, rules: Rules) -> Self {
+        Self { key, rules }
     }
 
-    subscribe_methods!(E, E::Stop, "events of this type");
+    fn key(&self) -> ChannelKey<E, E::Stop> {
+        self.key.clone()
+    }
+
+    subscribe_methods!(key, E, E::Stop, "events of this type");
 
     /// As [`Bus::publish`](crate::Bus::publish), without looking for the type.
     ///
@@ -136,7 +143,16 @@ impl<E: Event> Topic<E> {
     /// As [`Bus::publish`](crate::Bus::publish).
     #[inline(always)]
     pub fn publish(&self, event: &E) -> Result<(), Stopped<E::Stop>> {
-        self.publish_with(|| event)
+        if let Some(host) = self.rules.host {
+            return host.publish(event);
+        }
+        let mut stopped = None;
+        let all = |tuned: Tuned<'_, _, _>| View::tuned(tuned).until_stopped(event, &mut stopped);
+        match self.key.read_within(self.rules.max_depth, all) {
+            Ok(None | Some(true)) => Ok(()),
+            Ok(Some(false)) => stopped.map_or(Ok(()), Err),
+            Err(deep) => self.rules.too_deep(deep),
+        }
     }
 
     /// As [`publish`](Self::publish), with an event that is built only if there is a subscriber on the bus.
@@ -146,16 +162,14 @@ impl<E: Event> Topic<E> {
     ///
     /// # Panics
     /// As [`publish`](Self::publish), and if `make` does.
-    #[inline(always)]
+    #[inline]
     pub fn publish_with<B: Borrow<E>>(&self, make: impl FnOnce() -> B) -> Result<(), Stopped<E::Stop>> {
         if let Some(host) = self.rules.host {
             return host.publish(make().borrow());
         }
         let mut stopped = None;
-        let all = |channels: &Channels| {
-            walk::until_stopped(channels, Some(self.number), make().borrow(), &mut stopped)
-        };
-        match self.cell.read_within(self.rules.max_depth, all) {
+        let all = |tuned: Tuned<'_, _, _>| View::tuned(tuned).until_stopped(make().borrow(), &mut stopped);
+        match self.key.read_within(self.rules.max_depth, all) {
             Ok(None | Some(true)) => Ok(()),
             Ok(Some(false)) => stopped.map_or(Ok(()), Err),
             Err(deep) => self.rules.too_deep(deep),
@@ -172,8 +186,8 @@ impl<E: Event> Topic<E> {
             return host.publish(event).map_err(PublishError::Stopped);
         }
         let mut stopped = None;
-        let all = |channels: &Channels| walk::until_stopped(channels, Some(self.number), event, &mut stopped);
-        match self.cell.read_within(self.rules.max_depth, all) {
+        let all = |tuned: Tuned<'_, _, _>| View::tuned(tuned).until_stopped(event, &mut stopped);
+        match self.key.read_within(self.rules.max_depth, all) {
             Ok(None | Some(true)) => Ok(()),
             Ok(Some(false)) => stopped.map_or(Ok(()), |stopped| Err(PublishError::Stopped(stopped))),
             Err(deep) => Err(PublishError::TooDeep(deep)),
@@ -182,17 +196,13 @@ impl<E: Event> Topic<E> {
 
     /// Whether a publish would find a subscriber: see [`Bus::has_subscribers`](crate::Bus::has_subscribers).
     pub fn has_subscribers(&self) -> bool {
-        self.cell.read(|channels| walk::audience::<E>(channels, Some(self.number))).unwrap_or(0) > 0
-    }
-
-    fn list(&self) -> (Arc<SharedCell<Channels>>, Listing) {
-        (self.cell.clone(), Listing { channel: self.number, ended: self.cell.ended(self.number) })
+        matches!(self.key.read_within(u32::MAX, |tuned| View::tuned(tuned).audience()), Ok(Some(1..)))
     }
 }
 
 impl<E: Event> Clone for Topic<E> {
     fn clone(&self) -> Self {
-        Self { cell: self.cell.clone(), event: PhantomData, ..*self }
+        Self { key: self.key.clone(), rules: self.rules }
     }
 }
 
@@ -206,26 +216,24 @@ impl<E: Event> fmt::Debug for Topic<E> {
 ///
 /// Owned, cheap to clone, `Send + Sync`.
 pub struct FamilyHandle<F: Family> {
-    cell: Arc<SharedCell<Channels>>,
-    number: u32,
-    family: PhantomData<fn(*mut F)>,
+    key: ChannelKey<F::View, BusStop>,
 }
 
 impl<Of: Family> FamilyHandle<Of> {
-    pub(super) fn new(cell: Arc<SharedCell<Channels>>, number: u32) -> Self {
-        Self { cell, number, family: PhantomData }
+    pub(super) fn new(key: ChannelKey<Of::View, BusStop>) -> Self {
+        Self { key }
     }
 
-    subscribe_methods!(Of::View, BusStop, "events of every type that declares this family");
-
-    fn list(&self) -> (Arc<SharedCell<Channels>>, Listing) {
-        (self.cell.clone(), Listing { channel: self.number, ended: self.cell.ended(self.number) })
+    fn key(&self) -> ChannelKey<Of::View, BusStop> {
+        self.key.clone()
     }
+
+    subscribe_methods!(key, Of::View, BusStop, "events of every type that declares this family");
 }
 
 impl<F: Family> Clone for FamilyHandle<F> {
     fn clone(&self) -> Self {
-        Self { cell: self.cell.clone(), ..*self }
+        Self { key: self.key.clone() }
     }
 }
 

@@ -8,11 +8,12 @@ use crate::error::Stopped;
 use crate::event::{AnyEvent, Event, Family, FamilyVisitor, sealed};
 use crate::stop::{BusStop, EventStop};
 use crate::walk;
-use signalpost_core::{Channels, SharedCell, Subscribers};
+use signalpost_core::{ChannelKey, Channels, SharedCell, Subscribers, Tuned};
 use std::any::{TypeId, type_name};
 use std::fmt;
 use std::marker::PhantomData;
 use std::slice;
+use std::sync::Arc;
 
 /// The channel of the subscribers to every event. Its divider is where the handlers run.
 pub(crate) const PLAIN: u32 = 0;
@@ -24,10 +25,6 @@ pub(crate) type Any = dyn AnyEvent;
 #[derive(Debug)]
 enum Everything {}
 
-pub(crate) fn plain_key() -> TypeId {
-    TypeId::of::<Everything>()
-}
-
 /// The key of an event type's own channel; not the type itself, which may be a family's marker at the same time.
 pub(crate) fn topic_key<E: Event>() -> TypeId {
     TypeId::of::<fn(*mut E)>()
@@ -38,51 +35,83 @@ pub(crate) fn family_key<F: Family>() -> TypeId {
     TypeId::of::<fn() -> *mut F>()
 }
 
-/// Runs everyone who is to hear an event, until one stops it, and says whether none did; who did is put into `stopped`.
-#[inline(always)]
-pub(crate) fn until_stopped<E: Event>(
-    channels: &Channels,
-    topic: Option<u32>,
-    event: &E,
-    stopped: &mut Option<Stopped<E::Stop>>,
-) -> bool {
-    if channels.has_common() {
-        with_plain(channels, topic, event, stopped)
-    } else {
-        handlers(channels, topic, event, stopped)
-    }
+/// What a snapshot has for one event type: its own list and the numbers of its families', where the type was prepared.
+pub(crate) struct View<'c, E: Event> {
+    channels: &'c Channels,
+    own: Option<&'c Subscribers<E, E::Stop>>,
+    links: &'c [u32],
 }
 
-#[inline(never)]
-fn with_plain<E: Event>(
-    channels: &Channels,
-    topic: Option<u32>,
-    event: &E,
-    stopped: &mut Option<Stopped<E::Stop>>,
-) -> bool {
-    let Some(plain) = channels.get::<Any, BusStop>(PLAIN) else { return true };
-    let (before, mut stop) = (plain.before_divider(), None);
-    if !part(plain, 0, before, event, &mut stop) {
-        *stopped = stop.map(|stop| whole::<E, _>(channels, topic, Part::Before, stop, E::Stop::from_bus));
-        return false;
+impl<E: Event> Clone for View<'_, E> {
+    fn clone(&self) -> Self {
+        *self
     }
-    if !handlers(channels, topic, event, stopped) {
-        return false;
+}
+impl<E: Event> Copy for View<'_, E> {}
+
+impl<'c, E: Event> View<'c, E> {
+    /// Looks for the type.
+    #[inline(always)]
+    pub(crate) fn of(channels: &'c Channels) -> Self {
+        match channels.number(topic_key::<E>()).and_then(|number| channels.tuned(number)) {
+            Some(tuned) => Self::tuned(tuned),
+            None => Self { channels, own: None, links: &[] },
+        }
     }
-    if !part(plain, before, plain.len(), event, &mut stop) {
-        *stopped = stop.map(|stop| whole::<E, _>(channels, topic, Part::After, stop, E::Stop::from_bus));
-        return false;
+
+    #[inline(always)]
+    pub(crate) fn tuned(Tuned { channels, own, links }: Tuned<'c, E, E::Stop>) -> Self {
+        Self { channels, own: Some(own), links }
     }
-    true
+
+    /// Runs everyone who is to hear the event, until one stops it, and says whether none did; who did is put into `stopped`.
+    #[inline(always)]
+    pub(crate) fn until_stopped(self, event: &E, stopped: &mut Option<Stopped<E::Stop>>) -> bool {
+        if self.channels.has_common() {
+            self.with_plain(event, stopped)
+        } else {
+            self.handlers(event, stopped)
+        }
+    }
+
+    #[inline(never)]
+    fn with_plain(self, event: &E, stopped: &mut Option<Stopped<E::Stop>>) -> bool {
+        let Some(plain) = self.channels.get::<Any, BusStop>(PLAIN) else { return true };
+        let before = plain.before_divider();
+        let told = |by| *stopped = Some(self.whole(Part::Before, by, E::Stop::from_bus));
+        if !run_part(plain, 0, before, event, told) || !self.handlers(event, stopped) {
+            return false;
+        }
+        let told = |by| *stopped = Some(self.whole(Part::After, by, E::Stop::from_bus));
+        run_part(plain, before, plain.len(), event, told)
+    }
+
+    #[inline(always)]
+    fn handlers(self, event: &E, stopped: &mut Option<Stopped<E::Stop>>) -> bool {
+        if let Some(own) = self.own {
+            let told = |by| *stopped = Some(self.whole(Part::Handlers(0), by, |error, _| error));
+            if !walk::until_stopped(own, event, told) {
+                return false;
+            }
+        }
+        let mut walk = Walk { families: self.families(), view: self, event, stopped, goes_on: true };
+        E::families(OnTheWay(&mut walk));
+        walk.goes_on
+    }
+
+    #[inline(always)]
+    fn families(self) -> Families<'c> {
+        Families { channels: self.channels, links: self.links.iter(), visited: 0 }
+    }
 }
 
 /// Runs the plain subscribers from one place to another.
-fn part(
+fn run_part(
     plain: &Subscribers<Any, BusStop>,
     from: usize,
     to: usize,
     event: &Any,
-    stopped: &mut Option<Stopped<BusStop>>,
+    mut told: impl FnMut(Stopped<BusStop>),
 ) -> bool {
     let mut at = 0;
     for run in plain.runs() {
@@ -93,36 +122,11 @@ fn part(
         }
         let run = run.split_at(to.min(end) - begin).0;
         let run = run.split_at(from.max(begin) - begin).1;
-        if !walk::run_until_stopped(plain, run, event, stopped) {
+        if !walk::run_until_stopped(plain, run, event, &mut told) {
             return false;
         }
     }
     true
-}
-
-#[inline(always)]
-fn handlers<E: Event>(
-    channels: &Channels,
-    topic: Option<u32>,
-    event: &E,
-    stopped: &mut Option<Stopped<E::Stop>>,
-) -> bool {
-    if let Some(number) = topic
-        && let Some(own) = channels.get::<E, E::Stop>(number)
-        && !own.is_empty()
-        && !walk::until_stopped(own, event, stopped)
-    {
-        let stop = stopped.take();
-        *stopped = stop.map(|stop| whole::<E, _>(channels, topic, Part::Handlers(0), stop, |error, _| error));
-        return false;
-    }
-    let families = Families { channels, links: links(channels, topic), visited: 0 };
-    E::families(Walk { families, topic, event, stopped, goes_on: true }).goes_on
-}
-
-#[inline(always)]
-fn links(channels: &Channels, topic: Option<u32>) -> slice::Iter<'_, u32> {
-    topic.map_or(&[][..], |number| channels.links(number)).iter()
 }
 
 /// The families of an event, in their order: where the type was prepared its channel has their numbers, else they are looked
@@ -149,35 +153,35 @@ impl<'c> Families<'c> {
 /// Runs the handlers of the families.
 struct Walk<'w, E: Event> {
     families: Families<'w>,
-    topic: Option<u32>,
+    view: View<'w, E>,
     event: &'w E,
     stopped: &'w mut Option<Stopped<E::Stop>>,
     goes_on: bool,
 }
 
-impl<E: Event> sealed::Visitor for Walk<'_, E> {}
+/// One word, so that what goes from family to family stays in a register.
+struct OnTheWay<'s, 'w, E: Event>(&'s mut Walk<'w, E>);
 
-impl<E: Event> FamilyVisitor<E> for Walk<'_, E> {
+impl<E: Event> sealed::Visitor for OnTheWay<'_, '_, E> {}
+
+impl<E: Event> FamilyVisitor<E> for OnTheWay<'_, '_, E> {
     #[inline(always)]
-    fn visit<F: Family>(mut self, view: impl Fn(&E) -> &F::View) -> Self {
-        if !self.goes_on {
-            return self;
-        }
-        let Some(handlers) = self.families.next::<F>().filter(|handlers| !handlers.is_empty()) else {
-            return self;
-        };
-        let mut stop = None;
-        if !walk::until_stopped(handlers, view(self.event), &mut stop) {
-            let (channels, part) = (self.families.channels, Part::Handlers(self.families.visited));
-            let stop = stop.map(|stop| whole::<E, _>(channels, self.topic, part, stop, E::Stop::from_bus));
-            *self.stopped = stop;
-            self.goes_on = false;
+    fn visit<F: Family>(self, view: impl Fn(&E) -> &F::View) -> Self {
+        let Walk { families, view: all, event, stopped, goes_on } = &mut *self.0;
+        if *goes_on
+            && let Some(handlers) = families.next::<F>()
+            && !handlers.is_empty()
+        {
+            let part = Part::Handlers(families.visited);
+            let told = |by| **stopped = Some(all.whole(part, by, E::Stop::from_bus));
+            *goes_on = walk::until_stopped(handlers, view(event), told);
         }
         self
     }
 }
 
 /// Where in its way an event was stopped.
+#[derive(Clone, Copy)]
 enum Part {
     /// By a plain subscriber before the divider; its place is that in the plain list.
     Before,
@@ -187,29 +191,42 @@ enum Part {
     After,
 }
 
-/// Tells a stop in one list as a stop of the whole.
-#[cold]
-#[inline(never)]
-fn whole<E: Event, X>(
-    channels: &Channels,
-    topic: Option<u32>,
-    part: Part,
-    stop: Stopped<X>,
-    error_of: impl FnOnce(X, &dyn fmt::Display) -> E::Stop,
-) -> Stopped<E::Stop> {
-    let Stopped { error, subscriber, position, not_run } = stop;
-    let (before, after) = plain_sizes(channels);
-    let handlers = handlers_before::<E>(channels, topic, usize::MAX);
-    let (position, not_run) = match part {
-        Part::Before => (position, before - position - 1 + handlers + after),
-        Part::Handlers(list) => {
-            let own = position + 1 + not_run;
-            let earlier = handlers_before::<E>(channels, topic, list);
-            (before + earlier + position, not_run + (handlers - earlier - own) + after)
-        }
-        Part::After => (position - 1 + handlers, not_run), // the divider is one in the list, and none here
-    };
-    Stopped { error: error_of(error, &subscriber), subscriber, position, not_run }
+impl<E: Event> View<'_, E> {
+    /// Tells a stop in one list as a stop of the whole.
+    #[cold]
+    #[inline(never)]
+    fn whole<X>(
+        self,
+        part: Part,
+        stopped: Stopped<X>,
+        error_of: impl FnOnce(X, &dyn fmt::Display) -> E::Stop,
+    ) -> Stopped<E::Stop> {
+        let Stopped { error, subscriber, position, not_run } = stopped;
+        let (before, after) = plain_sizes(self.channels);
+        let handlers = self.handlers_before(usize::MAX);
+        let (position, not_run) = match part {
+            Part::Before => (position, before - position - 1 + handlers + after),
+            Part::Handlers(list) => {
+                let (own, earlier) = (position + 1 + not_run, self.handlers_before(list));
+                (before + earlier + position, not_run + (handlers - earlier - own) + after)
+            }
+            Part::After => (position - 1 + handlers, not_run), // the divider is one in the list, and none here
+        };
+        Stopped { error: error_of(error, &subscriber), subscriber, position, not_run }
+    }
+
+    /// How many handlers there are in the lists before this one.
+    fn handlers_before(self, list: usize) -> usize {
+        let own = self.own.map_or(0, Subscribers::len);
+        let sum = if list > 0 { own } else { 0 };
+        E::families(Count { families: self.families(), lists: list, sum }).sum
+    }
+
+    /// How many subscribers hear the event.
+    pub(crate) fn audience(self) -> usize {
+        let (before, after) = plain_sizes(self.channels);
+        before + after + self.handlers_before(usize::MAX)
+    }
 }
 
 /// How many plain subscribers there are before the divider, and behind it.
@@ -217,13 +234,6 @@ fn plain_sizes(channels: &Channels) -> (usize, usize) {
     let Some(plain) = channels.get::<Any, BusStop>(PLAIN) else { return (0, 0) };
     let before = plain.before_divider();
     (before, plain.len() - before - usize::from(plain.has_divider()))
-}
-
-/// How many handlers there are in the lists before this one.
-fn handlers_before<E: Event>(channels: &Channels, topic: Option<u32>, list: usize) -> usize {
-    let own = topic.and_then(|number| channels.get::<E, E::Stop>(number)).map_or(0, Subscribers::len);
-    let families = Families { channels, links: links(channels, topic), visited: 0 };
-    E::families(Count { families, lists: list, sum: if list > 0 { own } else { 0 } }).sum
 }
 
 struct Count<'c> {
@@ -244,25 +254,24 @@ impl<E: Event> FamilyVisitor<E> for Count<'_> {
     }
 }
 
-/// How many subscribers hear an event.
-pub(crate) fn audience<E: Event>(channels: &Channels, topic: Option<u32>) -> usize {
-    let (before, after) = plain_sizes(channels);
-    before + after + handlers_before::<E>(channels, topic, usize::MAX)
+/// The plain subscribers' channel: the first to be added to a bus.
+pub(crate) fn prepare_plain(cell: Arc<SharedCell<Channels>>) -> ChannelKey<Any, BusStop> {
+    ChannelKey::new(cell, TypeId::of::<Everything>(), "every event", &[])
 }
 
-/// Adds an event type and its families to a bus, and says what number it has there. Where it is there, it costs a look.
+/// Adds an event type and its families to a bus. Where they are there, it costs a look for each.
 ///
 /// # Panics
 /// If the type names a family twice, or itself.
-pub(crate) fn prepare<E: Event>(cell: &SharedCell<Channels>) -> u32 {
-    let links =
-        E::families(Prepare { cell, keys: Vec::new(), links: Vec::new(), event: PhantomData::<fn(*mut E)> })
-            .links;
-    cell.channel::<E, E::Stop>(topic_key::<E>(), E::NAME, &links)
+pub(crate) fn prepare<E: Event>(cell: Arc<SharedCell<Channels>>) -> ChannelKey<E, E::Stop> {
+    let families =
+        Prepare { cell: &cell, keys: Vec::new(), links: Vec::new(), event: PhantomData::<fn(*mut E)> };
+    let links = E::families(families).links;
+    ChannelKey::new(cell, topic_key::<E>(), E::NAME, &links)
 }
 
 struct Prepare<'c, E: Event> {
-    cell: &'c SharedCell<Channels>,
+    cell: &'c Arc<SharedCell<Channels>>,
     keys: Vec<TypeId>,
     links: Vec<u32>,
     event: PhantomData<fn(*mut E)>,
@@ -280,12 +289,12 @@ impl<E: Event> FamilyVisitor<E> for Prepare<'_, E> {
         let key = family_key::<F>();
         assert!(!self.keys.contains(&key), "event type {event} declares the family {family} twice");
         self.keys.push(key);
-        self.links.push(prepare_family::<F>(self.cell));
+        self.links.push(prepare_family::<F>(self.cell.clone()).number());
         self
     }
 }
 
-/// Adds a family to a bus, and says what number it has there.
-pub(crate) fn prepare_family<F: Family>(cell: &SharedCell<Channels>) -> u32 {
-    cell.channel::<F::View, BusStop>(family_key::<F>(), F::NAME, &[])
+/// Adds a family to a bus.
+pub(crate) fn prepare_family<F: Family>(cell: Arc<SharedCell<Channels>>) -> ChannelKey<F::View, BusStop> {
+    ChannelKey::new(cell, family_key::<F>(), F::NAME, &[])
 }
