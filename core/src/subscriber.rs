@@ -166,8 +166,8 @@ struct Kind {
     call: AnyCall,
     /// Does nothing, and is called as `call` is.
     skip: AnyCall,
-    /// Drops the captures, then leaves the block.
-    release: unsafe fn(NonNull<Life>),
+    /// Drops the captures.
+    drop: unsafe fn(NonNull<Life>),
     /// Frees the block's memory.
     free: unsafe fn(NonNull<Life>),
 }
@@ -179,7 +179,7 @@ impl<F: Fn(&Life, &E) -> Result<(), X> + 'static, E: ?Sized + 'static, X: 'stati
     const KIND: &'static Kind = &Kind {
         call: AnyCall::of(call::<F, E, X>),
         skip: AnyCall::of(skip::<E, X>),
-        release: release::<F>,
+        drop: drop_captures::<F>,
         free: free::<F>,
     };
 }
@@ -253,8 +253,14 @@ impl fmt::Debug for Subscriber {
 
 impl Drop for Subscriber {
     fn drop(&mut self) {
-        // SAFETY: the one owner (1), and `kind` is the block's (3).
-        unsafe { (self.kept.kind.release)(self.entry.block) }
+        let (block, kind) = (self.entry.block, self.kept.kind);
+        // A destructor that panics keeps neither its neighbours from being dropped nor the latch from being set.
+        without_unwinding(|| {
+            // SAFETY: the one owner (1), and `kind` is the block's (3).
+            unsafe { (kind.drop)(block) }
+        });
+        // SAFETY: the owner's one leave, and `free` is the block's (3).
+        unsafe { leave(block, GONE, LEFT, kind.free) }
     }
 }
 
@@ -399,20 +405,15 @@ unsafe fn skip<E: ?Sized, X>(_: NonNull<Life>, _: &E) -> Result<(), X> {
 
 /// # Safety
 /// `block` is a `Block<F>`; the caller is its owner and calls this once.
-unsafe fn release<F>(block: NonNull<Life>) {
-    // A destructor that panics keeps neither its neighbours from being dropped nor the latch from being set.
-    without_unwinding(|| {
-        // SAFETY: the block is there until the owner has left (2), which is below.
-        let block = unsafe { block.cast::<Block<F>>().as_ref() };
-        block.closure.with_mut(|closure| {
-            // SAFETY: the owner says that nobody calls it any more, so this access is alone (1).
-            let closure = unsafe { &mut *closure };
-            // SAFETY: the one drop (1).
-            unsafe { ManuallyDrop::drop(closure) }
-        });
+unsafe fn drop_captures<F>(block: NonNull<Life>) {
+    // SAFETY: the block is there until the owner has left (2), which the caller does after this.
+    let block = unsafe { block.cast::<Block<F>>().as_ref() };
+    block.closure.with_mut(|closure| {
+        // SAFETY: the owner says that nobody calls it any more, so this access is alone (1).
+        let closure = unsafe { &mut *closure };
+        // SAFETY: the one drop (1).
+        unsafe { ManuallyDrop::drop(closure) }
     });
-    // SAFETY: the owner's one leave, and the block's own type.
-    unsafe { leave(block, GONE, LEFT, free::<F>) }
 }
 
 /// # Safety

@@ -19,7 +19,7 @@ use crate::event::{AnyEvent, Event, Family};
 use crate::register::make;
 use crate::stop::BusStop;
 use global::Host;
-use signalpost_core::{ChannelKey, Channels, SharedCell, SnapshotCell, TooDeep};
+use signalpost_core::{Channels, SharedCell, SnapshotCell, TooDeep};
 use std::fmt;
 use std::sync::Arc;
 use walk::{Any, PLAIN, View};
@@ -113,18 +113,18 @@ impl Bus {
         self.rules.max_depth
     }
 
-    /// The channel of the plain subscribers, known to the host, if there is one; and with it the cell.
-    fn plain(&self) -> ChannelKey<Any, BusStop> {
+    /// The cell, with the channel of the plain subscribers in it, and known to the host, if there is one.
+    fn shared(&self) -> Arc<SharedCell<Channels>> {
         let plain = walk::prepare_plain(self.cell.shared());
         debug_assert_eq!(plain.number(), PLAIN);
         if let Some(host) = self.rules.host {
             host.attach();
         }
-        plain
+        plain.cell().clone()
     }
 
-    fn shared(&self) -> Arc<SharedCell<Channels>> {
-        self.plain().cell().clone()
+    fn place(&self) -> (Arc<SharedCell<Channels>>, u32) {
+        (self.shared(), PLAIN)
     }
 
     /// The handle of one event type: to subscribe, and to publish with the least cost. Prepares the type.
@@ -151,7 +151,7 @@ impl Bus {
         walk::prepare::<E>(self.shared()).cell().trim();
     }
 
-    topic::subscribe_methods!(plain, Any, BusStop, "every event, as one of many");
+    topic::subscribe_methods!(Any, BusStop, "every event, as one of many");
 
     /// Runs the subscribers of the event in order, on this thread, until one returns an error.
     ///

@@ -92,8 +92,10 @@ impl<V: ?Sized + 'static, X: 'static> ListEdit<'_, V, X> {
         F: Fn(&V) -> R + Send + Sync + 'static,
         R: Outcome<X>,
     {
-        self.record.changes.extend(divider(self.key.cell(), self.key.number()));
-        self.record.subscribe(New::closure::<V, X, _, _>(listing(&self.key), options, Location::caller(), f))
+        let (cell, number) = (self.key.cell(), self.key.number());
+        self.record.changes.extend(divider(cell, number));
+        let list = listing(cell, number);
+        self.record.subscribe(New::closure::<V, X, _, _>(list, options, Location::caller(), f))
     }
 }
 

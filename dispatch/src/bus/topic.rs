@@ -11,16 +11,16 @@ use signalpost_core::{About, Change, ChannelKey, Channels, Newcomer, SharedCell,
 use std::borrow::Borrow;
 use std::fmt;
 use std::panic::Location;
+use std::sync::Arc;
 
 /// Registers in a list of a bus: with the first handler ever comes the place where handlers run.
-pub(super) fn register_in<V: ?Sized, X>(key: &ChannelKey<V, X>, new: New) -> Subscription {
-    let divider = divider(key.cell(), key.number());
-    register(key.cell(), divider.into_iter().collect(), new)
+pub(super) fn register_in(cell: &Arc<SharedCell<Channels>>, number: u32, new: New) -> Subscription {
+    register(cell, divider(cell, number).into_iter().collect(), new)
 }
 
 /// The list of a channel, for subscribers to come into.
-pub(super) fn listing<V: ?Sized, X>(key: &ChannelKey<V, X>) -> Listing {
-    Listing { channel: key.number(), ended: key.cell().ended(key.number()) }
+pub(super) fn listing(cell: &SharedCell<Channels>, number: u32) -> Listing {
+    Listing { channel: number, ended: cell.ended(number) }
 }
 
 /// What has to come before the first subscriber of a list, if it is not there.
@@ -35,9 +35,9 @@ pub(super) fn divider(cell: &SharedCell<Channels>, channel: u32) -> Option<Chang
     Some(Change::Subscribe(Newcomer::divider::<Any, BusStop>(about)))
 }
 
-/// What can be registered with a handle whose method `key` says where.
+/// What can be registered with a handle whose method `place` says where.
 macro_rules! subscribe_methods {
-    ($key:ident, $event:ty, $stop:ty, $what:literal) => {
+    ($event:ty, $stop:ty, $what:literal) => {
         #[doc = concat!("Registers a subscriber to ", $what, ": every publish that starts after the return runs it, until the")]
         /// handle is dropped. As [`Dispatcher::subscribe`](crate::Dispatcher::subscribe).
         #[track_caller]
@@ -57,10 +57,10 @@ macro_rules! subscribe_methods {
             F: Fn(&$event) -> R + Send + Sync + 'static,
             R: $crate::Outcome<$stop>,
         {
-            let (key, location) = (self.$key(), std::panic::Location::caller());
-            let list = $crate::bus::topic::listing(&key);
+            let ((cell, number), location) = (self.place(), std::panic::Location::caller());
+            let list = $crate::bus::topic::listing(&cell, number);
             let new = $crate::register::New::closure::<$event, $stop, _, _>(list, options, location, f);
-            $crate::bus::topic::register_in(&key, new)
+            $crate::bus::topic::register_in(&cell, number, new)
         }
 
         /// Registers a subscriber that is tied to a target, without keeping it alive. As
@@ -88,10 +88,10 @@ macro_rules! subscribe_methods {
             F: Fn(&T, &$event) -> R + Send + Sync + 'static,
             R: $crate::Outcome<$stop>,
         {
-            let (key, location) = (self.$key(), std::panic::Location::caller());
-            let (list, target) = ($crate::bus::topic::listing(&key), std::sync::Arc::downgrade(target));
+            let ((cell, number), location) = (self.place(), std::panic::Location::caller());
+            let (list, target) = ($crate::bus::topic::listing(&cell, number), std::sync::Arc::downgrade(target));
             let new = $crate::register::New::weak::<$event, $stop, _, _, _>(list, options, location, target, f);
-            $crate::bus::topic::register_in(&key, new)
+            $crate::bus::topic::register_in(&cell, number, new)
         }
     };
 }
@@ -128,11 +128,11 @@ impl<E: Event> Topic<E> {
         Self { key, rules }
     }
 
-    fn key(&self) -> ChannelKey<E, E::Stop> {
-        self.key.clone()
+    fn place(&self) -> (Arc<SharedCell<Channels>>, u32) {
+        (self.key.cell().clone(), self.key.number())
     }
 
-    subscribe_methods!(key, E, E::Stop, "events of this type");
+    subscribe_methods!(E, E::Stop, "events of this type");
 
     /// As [`Bus::publish`](crate::Bus::publish), without looking for the type.
     ///
@@ -224,11 +224,11 @@ impl<Of: Family> FamilyHandle<Of> {
         Self { key }
     }
 
-    fn key(&self) -> ChannelKey<Of::View, BusStop> {
-        self.key.clone()
+    fn place(&self) -> (Arc<SharedCell<Channels>>, u32) {
+        (self.key.cell().clone(), self.key.number())
     }
 
-    subscribe_methods!(key, Of::View, BusStop, "events of every type that declares this family");
+    subscribe_methods!(Of::View, BusStop, "events of every type that declares this family");
 }
 
 impl<F: Family> Clone for FamilyHandle<F> {
