@@ -6,7 +6,7 @@
 //! | file | owns |
 //! |---|---|
 //! | `scenario` | the event and the subscribers, the same for every path |
-//! | `path`, `ours`, `baseline` | the dispatch paths and their names |
+//! | `path`, `ours`, `bus`, `baseline` | the dispatch paths and their names |
 //! | `harness`, `crew`, `rounds` | the timed loop, the pinned threads, the interleaved rounds |
 //! | `stats` | medians, spreads, paired comparisons |
 //! | `survey`, `takes`, `registration`, `churn` | the three experiments |
@@ -16,6 +16,7 @@
 //! | `cli` | the command line |
 
 mod baseline;
+pub mod bus;
 pub mod churn;
 pub mod cli;
 pub mod crew;

@@ -8,6 +8,7 @@ use crate::{
     baseline::{
         ArcSwapCache, ArcSwapGuard, CrossbeamEpoch, ParkingLotRwLock, RawLoop, Signals2, StdMutex, StdRwLock,
     },
+    bus::{ByBus, ByTopic},
     harness::Lane,
     ours::Signalpost,
     scenario::{Crowd, Event, Mixed, MixedTick, Same, Tick},
@@ -66,6 +67,10 @@ pub enum PathName {
     RawLoopMixed,
     /// signalpost over four closure types in turn (16 subscribers and more)
     SignalpostMixed,
+    /// `signalpost::Bus::publish`, on a bus with 10,000 handlers of 1,000 other types
+    Bus,
+    /// `signalpost::Topic::publish`, on such a bus
+    BusTopic,
 }
 
 /// Counts above this are measured with one publisher, and only on paths that are about the walk.
@@ -76,7 +81,7 @@ pub const MIXED_FROM: usize = 16;
 
 impl PathName {
     /// Every path, in the order of the reports.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::RawLoop,
         Self::Signalpost,
         Self::ArcSwapGuard,
@@ -88,6 +93,8 @@ impl PathName {
         Self::Signals2,
         Self::RawLoopMixed,
         Self::SignalpostMixed,
+        Self::Bus,
+        Self::BusTopic,
     ];
 
     /// As typed and printed.
@@ -104,6 +111,8 @@ impl PathName {
             Self::Signals2 => "signals2",
             Self::RawLoopMixed => "raw-loop-mixed",
             Self::SignalpostMixed => "signalpost-mixed",
+            Self::Bus => "bus",
+            Self::BusTopic => "bus-topic",
         }
     }
 
@@ -118,6 +127,15 @@ impl PathName {
     /// Whether this is a raw loop: nothing could be registered while it runs, so it cannot win.
     pub const fn is_floor(self) -> bool {
         matches!(self, Self::RawLoop | Self::RawLoopMixed)
+    }
+
+    /// Whether it takes part in the question who is fastest: not where it does other work than the rest, or is none that
+    /// could be registered with.
+    pub const fn competes(self) -> bool {
+        !matches!(
+            self,
+            Self::RawLoop | Self::RawLoopMixed | Self::SignalpostMixed | Self::Bus | Self::BusTopic
+        )
     }
 
     /// Whether the path is measured with so many subscribers and publishers.
@@ -147,6 +165,8 @@ impl PathName {
             Self::Signals2 => Box::new(Signals2::with(same)),
             Self::RawLoopMixed => Box::new(RawLoop::<MixedTick>::with(mixed)),
             Self::SignalpostMixed => Box::new(Signalpost::<MixedTick>::with(mixed)),
+            Self::Bus => Box::new(ByBus::with(same)),
+            Self::BusTopic => Box::new(ByTopic::with(same)),
         }
     }
 }
@@ -223,5 +243,7 @@ mod tests {
         assert_eq!(publish_to_five::<ParkingLotRwLock>(), (false, 3));
         assert_eq!(publish_to_five::<StdMutex>(), (false, 3));
         assert_eq!(publish_to_five::<Signals2>(), (false, 3));
+        assert_eq!(publish_to_five::<ByBus>(), (false, 3));
+        assert_eq!(publish_to_five::<ByTopic>(), (false, 3));
     }
 }

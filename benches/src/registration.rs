@@ -4,15 +4,16 @@
 //! subscribers to live does; making room for the handles is not counted.
 
 use crate::{
+    bus,
     crew::{cores_apart, pin_to},
     progress::Progress,
     scenario::{Event, SharedSubscriber, Tick, subscriber},
-    stats::{Shuffler, Spread, median},
+    stats::{self, Shuffler, Spread, median},
     table::{Cell, Colour, Table, Tone, counted, grouped},
     target::Target,
 };
 use serde::Serialize;
-use signalpost::{Dispatcher, Subscription};
+use signalpost::{Bus, Dispatcher, Subscription};
 use std::{
     sync::{
         Arc, Barrier, Mutex,
@@ -54,6 +55,12 @@ pub struct Outcome {
     pub cancelled_shuffled_s: Spread,
     /// Pushed on a `Mutex<Vec<Arc<dyn Fn>>>`, to compare.
     pub mutex_vec_s: Spread,
+    /// One registration to one type of a bus that has no other, averaged over 1,000.
+    pub on_an_empty_bus_s: Spread,
+    /// The same beside 10,000 handlers of 1,000 other types.
+    pub on_a_crowded_bus_s: Spread,
+    /// The second by the first, repeat by repeat.
+    pub crowded_by_empty: Spread,
     /// Heap bytes a subscriber, less the closure's own box; as requested, without the allocator's.
     pub bytes_each: f64,
     /// The bytes of that box.
@@ -72,6 +79,8 @@ struct Samples {
     cancelled: Vec<f64>,
     cancelled_shuffled: Vec<f64>,
     mutex_vec: Vec<f64>,
+    empty_bus: Vec<f64>,
+    crowded_bus: Vec<f64>,
     bytes_each: Vec<f64>,
 }
 
@@ -89,6 +98,7 @@ impl Settings {
                     self.one_edit(repeat as u64, &mut samples);
                     self.while_publishing(&mut samples);
                     self.mutex_vec(&mut samples);
+                    on_buses(&mut samples);
                     progress.advance();
                 }
             });
@@ -105,6 +115,9 @@ impl Settings {
             cancelled_s: Spread::of(&samples.cancelled),
             cancelled_shuffled_s: Spread::of(&samples.cancelled_shuffled),
             mutex_vec_s: Spread::of(&samples.mutex_vec),
+            on_an_empty_bus_s: Spread::of(&samples.empty_bus),
+            on_a_crowded_bus_s: Spread::of(&samples.crowded_bus),
+            crowded_by_empty: Spread::of(&stats::ratios(&samples.crowded_bus, &samples.empty_bus)),
             bytes_each: median(&samples.bytes_each),
             closure_bytes: closure_bytes(),
             handle_bytes: size_of::<Subscription>(),
@@ -173,6 +186,18 @@ impl Settings {
     }
 }
 
+/// In turns, so that what disturbs the machine falls on both.
+fn on_buses(samples: &mut Samples) {
+    let (empty, crowded) = (Bus::new(), bus::crowded());
+    let (mut on_empty, mut on_crowded) = (Vec::new(), Vec::new());
+    for _ in 0..10 {
+        on_empty.push(bus::registration(&empty, 100).as_secs_f64());
+        on_crowded.push(bus::registration(&crowded, 100).as_secs_f64());
+    }
+    samples.empty_bus.push(median(&on_empty));
+    samples.crowded_bus.push(median(&on_crowded));
+}
+
 fn cancel(handles: &[Subscription]) {
     let cancelled = handles.iter().filter(|handle| handle.cancel()).count();
     assert_eq!(cancelled, handles.len(), "every subscription was active");
@@ -199,6 +224,12 @@ impl Outcome {
             Target::at_most(what("registered, heap each"), self.bytes_each, 160.0, "B"),
             ms(what("registered in one edit"), self.one_edit_s.median, 30.0),
             ms(what("cancelled one by one"), self.cancelled_s.median, 1500.0),
+            Target::at_most(
+                "registered on a bus with 10,000 handlers of other types, times an empty bus",
+                self.crowded_by_empty.median,
+                3.0,
+                "",
+            ),
         ]
     }
 
@@ -219,6 +250,17 @@ impl Outcome {
                 format!("{:.1}", spread.median * 1e3).into(),
                 format!("{:.3}", spread.median * 1e6 / self.count as f64).into(),
                 Cell::toned(Tone::Quiet, format!("{:.1}..{:.1}", spread.min * 1e3, spread.max * 1e3)),
+            ]);
+        }
+        for (what, spread) in [
+            ("to one type of an empty bus", self.on_an_empty_bus_s),
+            ("the same beside 10,000 handlers of other types", self.on_a_crowded_bus_s),
+        ] {
+            table.row([
+                what.into(),
+                "".into(),
+                format!("{:.3}", spread.median * 1e6).into(),
+                Cell::toned(Tone::Quiet, format!("{:.3}..{:.3} µs", spread.min * 1e6, spread.max * 1e6)),
             ]);
         }
         format!(
@@ -243,7 +285,7 @@ mod tests {
     fn every_way_of_registering_is_measured_and_judged() {
         let outcome = Settings { count: 200, repeats: 2, heap: || 0 }.run(&Progress::silent());
         assert!(outcome.one_by_one_s.min > 0.0 && outcome.cancelled_shuffled_s.min > 0.0);
-        assert_eq!(outcome.targets().len(), 4);
+        assert_eq!(outcome.targets().len(), 5);
         assert!(outcome.report(Colour(false)).contains("Registering 200 subscribers"));
     }
 
@@ -260,11 +302,14 @@ mod tests {
             cancelled_s: spread,
             cancelled_shuffled_s: spread,
             mutex_vec_s: spread,
+            on_an_empty_bus_s: spread,
+            on_a_crowded_bus_s: spread,
+            crowded_by_empty: Spread { median: 3.5, min: 3.0, max: 4.0 },
             bytes_each: 160.0,
             closure_bytes: 8,
             handle_bytes: 32,
         };
         let met: Vec<_> = outcome.targets().iter().map(|target| target.met).collect();
-        assert_eq!(met, [false, true, false, true]);
+        assert_eq!(met, [false, true, false, true, false]);
     }
 }

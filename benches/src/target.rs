@@ -61,10 +61,31 @@ pub fn of_survey(survey: &Survey) -> Vec<Target> {
     for &count in &survey.subscribers(1) {
         targets.extend(mixed(survey, count));
     }
+    for &count in &survey.subscribers(1) {
+        targets.extend(of_bus(survey, count));
+    }
     for &count in &survey.subscribers(2) {
         targets.extend(scaling(survey, count));
     }
     targets
+}
+
+/// What a bus adds to a dispatcher with the same subscribers, one publisher, up to 64 of them: beyond, the walk's own spread
+/// is larger than what is asked here.
+fn of_bus(survey: &Survey, count: usize) -> Vec<Target> {
+    let over = |path| {
+        let (bus, alone) = (survey.rounds(path, count, 1)?, survey.rounds(PathName::Signalpost, count, 1)?);
+        Some(stats::median(&stats::differences(bus, alone)))
+    };
+    let target = |path, what, limit| {
+        let over = over(path).filter(|_| (1..=64).contains(&count))?;
+        let subscribers = counted(count, "subscriber");
+        Some(Target::at_most(format!("{subscribers}, {what} over a dispatcher"), over, limit, "ns"))
+    };
+    [target(PathName::Bus, "bus", 6.0), target(PathName::BusTopic, "topic handle", 1.0)]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// A publish's cost beside the raw loop's, one publisher.
@@ -153,6 +174,20 @@ mod tests {
         let scaling = targets.last().unwrap();
         assert!((scaling.measured - 0.625).abs() < 1e-12, "{scaling:?}");
         assert!(!scaling.met);
+    }
+
+    #[test]
+    fn a_bus_is_judged_beside_a_dispatcher_with_the_same_subscribers() {
+        let targets = of_survey(&survey(&[
+            (PathName::Signalpost, 4, 1, 10.0),
+            (PathName::Bus, 4, 1, 15.0),
+            (PathName::BusTopic, 4, 1, 11.5),
+            (PathName::Bus, 1024, 1, 2000.0),
+            (PathName::Signalpost, 1024, 1, 1000.0),
+        ]));
+        let judged: Vec<_> =
+            targets.iter().map(|target| (target.measured, target.limit, target.met)).collect();
+        assert_eq!(judged, [(5.0, 6.0, true), (1.5, 1.0, false)]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Who wins, in words.
 //!
 //! Owns the comparison of dispatchers with each other. The raw loops take no part: nothing could
-//! be registered with them. Nor do the mixed paths, which do other work.
+//! be registered with them. Nor do the mixed paths and the buses, which do other work.
 
 use crate::{
     path::{PathName, WALK_ONLY_ABOVE},
@@ -26,7 +26,7 @@ pub fn standing(survey: &Survey, subscribers: usize, publishers: usize) -> Optio
     let mut dispatchers: Vec<_> = survey
         .paths(publishers)
         .into_iter()
-        .filter(|path| !path.is_floor() && path.floor() == PathName::RawLoop)
+        .filter(|path| path.competes())
         .filter_map(|path| Some((path, stats::median(rounds(path)?))))
         .collect();
     if dispatchers.len() < 2 {
@@ -99,7 +99,7 @@ fn ratios(survey: &Survey, publishers: usize) -> Option<String> {
     let mut means: Vec<_> = survey
         .paths(publishers)
         .into_iter()
-        .filter(|path| !path.is_floor() && path.floor() == PathName::RawLoop)
+        .filter(|path| path.competes())
         .filter_map(|path| {
             let ratios: Vec<_> =
                 counts.iter().filter_map(|&count| survey.over_floor(path, count, publishers)).collect();

@@ -232,11 +232,14 @@ macro_rules! __event_items {
 
 /// Declares a family of events: the marker type for a trait that they share.
 ///
+/// Events are `'static`; say that of the trait too (`trait Priced: 'static`), and functions can be handlers as closures can:
+/// `fn log(event: &dyn Priced)` then takes the very type that handlers are given.
+///
 /// # Examples
 /// ```
 /// use signalpost::{Bus, event, family};
 ///
-/// pub trait Priced { fn cents(&self) -> i64; }
+/// pub trait Priced: 'static { fn cents(&self) -> i64; }
 /// family! {
 ///     /// Everything with a price.
 ///     pub struct PricedEvents: dyn Priced = "shop.priced";
@@ -248,6 +251,8 @@ macro_rules! __event_items {
 ///
 /// let bus = Bus::new();
 /// let _sub = bus.family::<PricedEvents>().subscribe(|event| println!("{} cents", event.cents()));
+/// fn log(event: &dyn Priced) { println!("{}", event.cents()) }
+/// let _log = bus.family::<PricedEvents>().subscribe(log);
 /// bus.publish(&Paid(250))?;
 /// # Ok::<(), signalpost::Stopped<signalpost::BoxError>>(())
 /// ```
