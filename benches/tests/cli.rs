@@ -81,8 +81,8 @@ fn json_on_standard_output_has_the_schema_and_sends_the_table_to_standard_error(
         assert!(!document["machine"][key].is_null(), "machine.{key}");
     }
     let rows = document["rows"].as_array().unwrap();
-    // Nine paths at 0, eleven at 16, both by one and by two publishers.
-    assert_eq!(rows.len(), 2 * (9 + 11));
+    // Eleven paths at 0, thirteen at 16, both by one and by two publishers.
+    assert_eq!(rows.len(), 2 * (11 + 13));
     for row in rows {
         assert!(row["path"].is_string(), "{row}");
         for key in ["subscribers", "publishers"] {
@@ -242,7 +242,7 @@ fn registration_and_churn_report_and_write_their_numbers() {
     let document: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(document["registration"]["count"], 500);
     assert!(document["registration"]["bytes_each"].as_f64().unwrap() > 0.0, "{document}");
-    assert_eq!(document["targets"].as_array().unwrap().len(), 4);
+    assert_eq!(document["targets"].as_array().unwrap().len(), 5);
     assert!(text(&output.stderr).contains("Registering 500 subscribers"));
 
     let output = lab(&[
