@@ -19,6 +19,9 @@ pub use signalpost_dispatch::{
     On, Plugin, PluginError, PluginFailed, PluginInfo, PluginPanicked, PluginSource, Plugins, Policy,
     StoppedBy, entry_points,
 };
+pub use signalpost_dispatch::{
+    Full, FullRing, QueueFull, Receiver, Recv, RecvError, RecvRing, RingReceiver, RingWarmUp,
+};
 pub use signalpost_dispatch::{bus, discover, event, family, plugins, publish, set_global, subscribe, topic};
 
 /// The project's documents, for reading only.

@@ -159,6 +159,20 @@ plants! {
     LatchSeen,
     /// Barrier: the full fence between the note that a handle cancels and its look for the subscriber.
     CancelFence,
+    /// Barrier: a publisher's, between adding to a queue and looking for sleepers.
+    PushFence,
+    /// Barrier: a receiver's, between noting that it sleeps and its last look.
+    SleepFence,
+    /// Barrier: the last receiver's, between noting that it goes and emptying the queue.
+    GoneFence,
+    /// Ordering: the Release with which a queue is closed.
+    CloseSet,
+    /// Ordering: the Acquire with which a receiver sees that.
+    CloseSeen,
+    /// Ordering: the Acquire with which who gives up a place to sleep sees what it was told of.
+    ToldSeen,
+    /// Ordering: the Acquire with which a receiver sees that a ring's thread has ended.
+    EndSeen,
     /// Rule: a writer is pinned while it compares and moves `current`.
     WriterPin,
     /// Rule: `current` moves forward by version, never back.
@@ -179,6 +193,8 @@ plants! {
     HeavyResult,
     /// Rule: writers install by compare and swap.
     CompareAndSwap,
+    /// Rule: who was told and does not need it passes it on.
+    PassOn,
 }
 
 /// Whether this fault is planted: never, outside a model.

@@ -13,6 +13,7 @@
 //! | `bus` | many event types behind one publish, in one snapshot; the process-wide one |
 //! | `scope` | subscribers that borrow from the stack (the one place with `unsafe`) |
 //! | `plugin`, `plugins`, `plugin_info`, `discover` | what is called after the subscribers: by name, in order, with a policy for failures |
+//! | `queue` | hand-off to other threads and tasks: full queues, sleep and wake, rings |
 //! | `error` | `Stopped` and the rest |
 
 #![deny(unsafe_code)] // but for scope.rs
@@ -29,6 +30,7 @@ mod outcome;
 mod plugin;
 mod plugin_info;
 mod plugins;
+mod queue;
 mod register;
 mod registry;
 mod scope;
@@ -55,6 +57,12 @@ pub use outcome::Outcome;
 pub use plugin::{On, Plugin, PluginFailed, PluginPanicked, StoppedBy, entry_points};
 pub use plugin_info::{PluginError, PluginInfo, PluginSource};
 pub use plugins::{Plugins, Policy, plugins};
+#[cfg(signalpost_loom)]
+pub use queue::end_rings_early;
+pub use queue::{
+    Full, FullRing, IntoIter, QueueFull, Receiver, Recv, RecvError, RecvRing, RingIntoIter, RingReceiver,
+    RingWarmUp,
+};
 pub use scope::{Scope, ScopedSubscription};
 pub use signalpost_core as core;
 pub use stop::{BusStop, EventStop, LateVeto, Veto};

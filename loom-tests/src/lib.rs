@@ -40,5 +40,8 @@ mod quarantine;
 pub mod runner;
 
 pub use canary::{Annex, Canary, Tally};
-pub use model::{Bounds, all, at_thread_end, join, model, preemptions, refuse_barriers_from, spawn, until};
+pub use model::{
+    Bounds, all, at_thread_end, block_on, end_rings, join, model, preemptions, refuse_barriers_from, spawn,
+    until,
+};
 pub use page::Page;

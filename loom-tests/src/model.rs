@@ -84,6 +84,28 @@ pub fn until(condition: impl Fn() -> bool) {
     }
 }
 
+/// Awaits a future on this thread: polls it whenever its waker was called.
+pub fn block_on<F: Future>(future: F) -> F::Output {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering::AcqRel}; // not of the model: a waker orders nothing for it
+
+    struct Told(AtomicBool);
+    impl std::task::Wake for Told {
+        fn wake(self: Arc<Self>) {
+            self.0.swap(true, AcqRel);
+        }
+    }
+    let told = Arc::new(Told(AtomicBool::new(false)));
+    let waker = told.clone().into();
+    let mut future = std::pin::pin!(future);
+    loop {
+        match future.as_mut().poll(&mut std::task::Context::from_waker(&waker)) {
+            std::task::Poll::Ready(output) => return output,
+            std::task::Poll::Pending => until(|| told.0.swap(false, AcqRel)),
+        }
+    }
+}
+
 /// Runs the model on threads, for at most 2000 rounds or a third of a second.
 ///
 /// # Panics
@@ -200,6 +222,12 @@ pub fn at_thread_end(f: impl FnOnce() + 'static) {
     signalpost_core::warm_up();
     signalpost_core::end_thread_early();
     f();
+}
+
+/// Gives up this thread's rings, as its end would. For models to call at the ends of threads that publish into some.
+pub fn end_rings() {
+    #[cfg(signalpost_loom)]
+    signalpost_dispatch::end_rings_early();
 }
 
 /// Has the kernel refuse heavy barriers from a call on, counted from 1 in each execution. Without loom it does not.

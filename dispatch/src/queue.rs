@@ -1,0 +1,496 @@
+//! Hand-off: a subscriber that puts events into a queue, for other threads and tasks to take out.
+//!
+//! Owns what a full queue means and when a queue is closed. Not here: how a receiver falls asleep and is woken (`sleep.rs`),
+//! a ring for each publishing thread (`rings.rs`), the queues themselves (`parts.rs`).
+//!
+//! # Invariants
+//! 1. The subscriber's closure owns the one [`Sender`]; with that the queue is closed.
+//! 2. What is in the queue when the last receiver goes is dropped by that; what is added later, by who adds it.
+
+mod future;
+mod parts;
+mod rings;
+mod sleep;
+
+pub use future::{Recv, RecvRing};
+#[cfg(signalpost_loom)]
+pub use rings::end_rings_early;
+pub use rings::{FullRing, RingIntoIter, RingReceiver, RingWarmUp};
+
+use crate::dispatcher::Dispatcher;
+use crate::options::SubscribeOptions;
+use crate::subscription::Subscription;
+use parts::ArrayQueue;
+use signalpost_core::SubscriberId;
+use signalpost_core::sync::plain::{AtomicU64, Relaxed};
+use sleep::{Added, Sleep, Slot};
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// What becomes of an event that finds the queue full. There is no default: each loses something.
+pub enum Full<X> {
+    /// The event is dropped, and counted. What is in the queue stays.
+    DropNewest,
+    /// The oldest event in the queue is dropped, and counted, and the new one put in.
+    DropOldest,
+    /// The event is stopped: the publisher is given what this function makes of [`QueueFull`], and later subscribers are
+    /// not called. Counted as well. See [`Full::stop`]. (With `X = Infallible` there is no such function.)
+    Stop(fn(QueueFull) -> X),
+}
+
+impl<X: From<QueueFull>> Full<X> {
+    /// Stops the event with [`QueueFull`] as it is, for [`BoxError`](crate::BoxError), [`BusStop`](crate::BusStop) and
+    /// errors of your own that are made of it.
+    pub fn stop() -> Self {
+        Self::Stop(X::from)
+    }
+}
+
+impl<X> Clone for Full<X> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<X> Copy for Full<X> {}
+
+impl<X> fmt::Debug for Full<X> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::DropNewest => "DropNewest",
+            Self::DropOldest => "DropOldest",
+            Self::Stop(_) => "Stop",
+        })
+    }
+}
+
+/// A queue had no place left for an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct QueueFull {
+    /// How many events it holds.
+    pub capacity: usize,
+}
+
+impl fmt::Display for QueueFull {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the queue is full: its capacity is {}", self.capacity)
+    }
+}
+
+impl Error for QueueFull {}
+
+/// Why a receiver has nothing to give.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RecvError {
+    /// Nothing is there now. From `try_recv` alone.
+    Empty,
+    /// Nothing came in time. From `recv_timeout` and `recv_deadline` alone.
+    TimedOut,
+    /// Nothing is there, and nothing will come: the subscription was cancelled, ended by itself, or the dispatcher is gone.
+    /// (One event may still come after a `cancel`: see there.)
+    Closed,
+}
+
+impl fmt::Display for RecvError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Empty => "the queue is empty for now",
+            Self::TimedOut => "nothing arrived in time",
+            Self::Closed => "the queue is empty, and nothing will come: its subscription has ended",
+        })
+    }
+}
+
+impl Error for RecvError {}
+
+/// What publishers and receivers share.
+struct Shared<T> {
+    queue: ArrayQueue<T>,
+    sleep: Sleep,
+    dropped: AtomicU64,
+}
+
+impl<T> Shared<T> {
+    #[inline(always)]
+    fn push<X>(&self, item: T, full: Full<X>, last: bool) -> Result<(), X> {
+        let pushed = match full {
+            Full::DropOldest => self.queue.force_push(item).map_or(Ok(()), Err),
+            Full::DropNewest | Full::Stop(_) => self.queue.push(item),
+        };
+        // Also where nothing was added, which costs no more.
+        if self.sleep.added(last) == Added::ForNobody {
+            self.clear();
+        }
+        match pushed {
+            Ok(()) => Ok(()),
+            Err(lost) => self.lose(lost, full),
+        }
+    }
+
+    /// Last of all: the destructor of what is lost may panic.
+    #[cold]
+    fn lose<X>(&self, lost: T, full: Full<X>) -> Result<(), X> {
+        self.dropped.fetch_add(1, Relaxed);
+        drop(lost);
+        match full {
+            Full::Stop(stop) => Err(stop(QueueFull { capacity: self.queue.capacity() })),
+            Full::DropNewest | Full::DropOldest => Ok(()),
+        }
+    }
+
+    #[cold]
+    fn clear(&self) {
+        while self.queue.pop().is_some() {}
+    }
+
+    fn try_recv(&self) -> Result<T, RecvError> {
+        match self.queue.pop() {
+            Some(item) => Ok(item),
+            None if self.sleep.is_closed() => self.queue.pop().ok_or(RecvError::Closed),
+            None => Err(RecvError::Empty),
+        }
+    }
+
+    /// For who would wait while it is empty.
+    fn look(&self) -> Option<Result<T, RecvError>> {
+        match self.try_recv() {
+            Err(RecvError::Empty) => None,
+            found => Some(found),
+        }
+    }
+
+    fn has_more(&self) -> bool {
+        !self.queue.is_empty()
+    }
+}
+
+/// The subscriber's end.
+struct Sender<T>(Arc<Shared<T>>);
+
+impl<T> Drop for Sender<T> {
+    fn drop(&mut self) {
+        self.0.sleep.close();
+    }
+}
+
+/// The subscriber that fills a queue, and how its subscription becomes the receiver.
+///
+/// # Panics
+/// If the capacity is 0.
+#[track_caller]
+pub(crate) fn queue<E: ?Sized, T: Send + 'static, X: 'static>(
+    options: SubscribeOptions,
+    capacity: usize,
+    full: Full<X>,
+    map: impl Fn(&E) -> Option<T> + Send + Sync + 'static,
+) -> (impl Fn(&E) -> Result<(), X> + Send + Sync + 'static, impl FnOnce(Subscription) -> Receiver<T>) {
+    assert!(capacity > 0, "a queue needs a capacity of at least 1");
+    let shared = Arc::new(Shared {
+        queue: ArrayQueue::new(capacity),
+        sleep: Sleep::new(1),
+        dropped: AtomicU64::new(0),
+    });
+    let sender = Sender(shared.clone());
+    let push = move |event: &E| {
+        let shared = &*sender.0;
+        if shared.sleep.is_gone() {
+            return Ok(());
+        }
+        match map(event) {
+            // Once is the last: the closure may live on until the next write.
+            Some(item) => shared.push(item, full, options.once),
+            None => {
+                if options.once {
+                    shared.sleep.close();
+                }
+                Ok(())
+            }
+        }
+    };
+    let receiver =
+        move |subscription| Receiver { queue: Arc::new(Received { shared, subscription }), slot: None };
+    (push, receiver)
+}
+
+impl<E: ?Sized + 'static, X: 'static> Dispatcher<E, X> {
+    /// Registers a queue: events are cloned into it by the publishing thread, and taken out of it by whoever has the
+    /// receiver. The publisher never waits for a receiver to do so; what becomes of an event that finds the queue full
+    /// is for `full` to say.
+    ///
+    /// # What a publish costs
+    /// The clone, a push, a full fence and a load. A push to [`crossbeam_queue::ArrayQueue`] claims a place by compare and
+    /// swap, writes the event there, and releases the place: a few instructions with nobody in the way, no lock, no
+    /// allocation, no system call. But it is not wait-free, nor lock-free in the strict sense. Who comes upon a place that
+    /// was claimed and not yet released spins, or yields the processor, until that thread goes on: a
+    /// publisher that was interrupted half-way through a push, once the others have filled the rest of the queue; or, in a full
+    /// queue, a receiver that was interrupted half-way through taking. Where that is too much there is
+    /// [`subscribe_rings`](Self::subscribe_rings).
+    ///
+    /// Where a receiver sleeps, one of them is woken, at the cost of a system call for a thread, or of a task's waker, which is
+    /// its executor's code. At most once for each time that it falls asleep; and never while receivers poll.
+    ///
+    /// What is dropped for want of space (and, with the last receiver gone, what comes late) is dropped on the publishing
+    /// thread, with what its destructor costs.
+    ///
+    /// # Panics
+    /// If the capacity is 0. Memory for the whole capacity is taken at once. While publishing: if `clone` does, or the
+    /// destructor of what is dropped.
+    ///
+    /// # Examples
+    /// ```
+    /// use signalpost::{Dispatcher, Full, RecvError};
+    /// use std::{convert::Infallible, thread};
+    ///
+    /// let ticks: Dispatcher<u64, Infallible> = Dispatcher::new();
+    /// let receiver = ticks.subscribe_queue(64, Full::DropOldest);
+    /// let sum = thread::spawn(move || receiver.iter().sum::<u64>());
+    /// for n in 1..=10 {
+    ///     ticks.publish(&n);
+    /// }
+    /// drop(ticks); // the end of the queue: what is in it is received first
+    /// assert_eq!(sum.join().unwrap(), 55);
+    /// ```
+    ///
+    /// A full queue can stop the event:
+    /// ```
+    /// use signalpost::{Dispatcher, Full, QueueFull};
+    ///
+    /// let jobs: Dispatcher<&'static str> = Dispatcher::new();
+    /// let receiver = jobs.subscribe_queue(1, Full::stop());
+    /// jobs.publish(&"first")?;
+    /// let stopped = jobs.publish(&"second").unwrap_err();
+    /// assert!(stopped.error.is::<QueueFull>());
+    /// assert_eq!(receiver.try_recv().unwrap(), "first");
+    /// # Ok::<(), signalpost::BoxError>(())
+    /// ```
+    #[track_caller]
+    pub fn subscribe_queue(&self, capacity: usize, full: Full<X>) -> Receiver<E>
+    where
+        E: Clone + Send,
+    {
+        self.subscribe_queue_with(SubscribeOptions::new(), capacity, full, |event: &E| Some(event.clone()))
+    }
+
+    /// As [`subscribe_queue`](Self::subscribe_queue), with options, and with a closure that says what goes into the queue:
+    /// of which events, and what of them. It runs on the publishing thread; for events that cannot be cloned or sent,
+    /// unsized ones, or where only a part is of use.
+    ///
+    /// A [once](SubscribeOptions::once) queue is closed by the first event that reaches it, whether that was let in or not.
+    ///
+    /// # Panics
+    /// If the capacity is 0. While publishing: if `map` does.
+    ///
+    /// # Examples
+    /// ```
+    /// use signalpost::{Dispatcher, Full, SubscribeOptions};
+    ///
+    /// let lines: Dispatcher<str> = Dispatcher::new();
+    /// let errors = lines.subscribe_queue_with(SubscribeOptions::new(), 8, Full::DropNewest, |line: &str| {
+    ///     line.strip_prefix("error: ").map(str::to_owned)
+    /// });
+    /// lines.publish("note: all is well")?;
+    /// lines.publish("error: disk full")?;
+    /// assert_eq!(errors.try_iter().collect::<Vec<_>>(), ["disk full"]);
+    /// # Ok::<(), signalpost::BoxError>(())
+    /// ```
+    #[track_caller]
+    pub fn subscribe_queue_with<T: Send + 'static>(
+        &self,
+        options: SubscribeOptions,
+        capacity: usize,
+        full: Full<X>,
+        map: impl Fn(&E) -> Option<T> + Send + Sync + 'static,
+    ) -> Receiver<T> {
+        let (push, receiver) = queue(options, capacity, full, map);
+        receiver(self.subscribe_with(options, push))
+    }
+}
+
+/// The end of a queue that takes out. Clones share the queue: each event goes to one of them.
+///
+/// Of a publishing thread's events each receiver gets its own in the order in which they were published; of several threads', in the
+/// order in which they came in. When the last receiver is dropped the subscription ends, and what is in the queue is dropped.
+///
+/// Whoever waits in a subscriber of the dispatcher that fills the queue waits for ever, if nobody else publishes.
+///
+/// `Send`, and `Sync` too: several threads may also wait through one receiver.
+pub struct Receiver<T> {
+    queue: Arc<Received<T>>,
+    /// Where a task that awaits the stream waits.
+    slot: Option<Arc<Slot>>,
+}
+
+/// What the clones of a receiver have in common.
+struct Received<T> {
+    shared: Arc<Shared<T>>,
+    subscription: Subscription,
+}
+
+impl<T> Drop for Received<T> {
+    fn drop(&mut self) {
+        self.shared.sleep.abandon();
+        self.shared.clear();
+    }
+}
+
+impl<T> Receiver<T> {
+    fn shared(&self) -> &Shared<T> {
+        &self.queue.shared
+    }
+
+    /// Takes the oldest event, if there is one. Waits only for a thread that is half-way through the same place in the
+    /// queue.
+    ///
+    /// # Errors
+    /// [`RecvError::Empty`] or [`RecvError::Closed`].
+    pub fn try_recv(&self) -> Result<T, RecvError> {
+        self.shared().try_recv()
+    }
+
+    /// Takes the oldest event; waits for one. Blocking.
+    ///
+    /// # Errors
+    /// [`RecvError::Closed`].
+    pub fn recv(&self) -> Result<T, RecvError> {
+        self.block(None)
+    }
+
+    /// Takes the oldest event; waits for one, for so long. Blocking.
+    ///
+    /// # Errors
+    /// [`RecvError::TimedOut`] or [`RecvError::Closed`].
+    pub fn recv_timeout(&self, timeout: Duration) -> Result<T, RecvError> {
+        self.block(Instant::now().checked_add(timeout))
+    }
+
+    /// Takes the oldest event; waits for one, until then. Blocking.
+    ///
+    /// # Errors
+    /// [`RecvError::TimedOut`] or [`RecvError::Closed`].
+    pub fn recv_deadline(&self, deadline: Instant) -> Result<T, RecvError> {
+        self.block(Some(deadline))
+    }
+
+    fn block(&self, deadline: Option<Instant>) -> Result<T, RecvError> {
+        let shared = self.shared();
+        let found = shared.sleep.block(deadline, || shared.look(), || shared.has_more());
+        found.unwrap_or(Err(RecvError::TimedOut))
+    }
+
+    /// The events as they come, until the queue is closed and empty. Blocking.
+    pub fn iter(&self) -> impl Iterator<Item = T> + '_ {
+        std::iter::from_fn(|| self.recv().ok())
+    }
+
+    /// The events that are there. Does not wait.
+    pub fn try_iter(&self) -> impl Iterator<Item = T> + '_ {
+        std::iter::from_fn(|| self.try_recv().ok())
+    }
+
+    /// How many events are in the queue.
+    pub fn len(&self) -> usize {
+        self.shared().queue.len()
+    }
+
+    /// Whether none is.
+    pub fn is_empty(&self) -> bool {
+        self.shared().queue.is_empty()
+    }
+
+    /// How many it holds at most.
+    pub fn capacity(&self) -> usize {
+        self.shared().queue.capacity()
+    }
+
+    /// How many events were lost to a full queue: dropped, old or new, or stopped. Exact once the publishes have returned.
+    pub fn dropped(&self) -> u64 {
+        self.shared().dropped.load(Relaxed)
+    }
+
+    /// Whether nothing more will come, but perhaps by a publish that is under way. There may still be events to take.
+    ///
+    /// After [`cancel`](Self::cancel) at once; where the dispatcher is gone, or ended the subscription by itself, when
+    /// the subscriber has been dropped.
+    pub fn is_closed(&self) -> bool {
+        self.shared().sleep.is_closed()
+    }
+
+    /// Ends the subscription, for all clones, and says whether this call did. What is in the queue can still be
+    /// taken; a publish that is under way may still put its event there. Whoever waits returns.
+    ///
+    /// Otherwise as [`Subscription::cancel`].
+    pub fn cancel(&self) -> bool {
+        let ended = self.queue.subscription.cancel();
+        self.shared().sleep.close();
+        ended
+    }
+
+    /// Has publishes skip the queue, for all clones. See [`Subscription::pause`].
+    pub fn pause(&self) -> bool {
+        self.queue.subscription.pause()
+    }
+
+    /// Undoes [`pause`](Self::pause).
+    pub fn resume(&self) -> bool {
+        self.queue.subscription.resume()
+    }
+
+    /// Which subscriber it is, as [`Stopped`](crate::Stopped) names it.
+    pub fn id(&self) -> SubscriberId {
+        self.queue.subscription.id()
+    }
+}
+
+impl<T> Clone for Receiver<T> {
+    /// Another receiver of the same queue. Allocates.
+    fn clone(&self) -> Self {
+        let clone = Self { queue: self.queue.clone(), slot: None };
+        self.shared().sleep.prepare(Arc::strong_count(&self.queue));
+        clone
+    }
+}
+
+impl<T> Drop for Receiver<T> {
+    fn drop(&mut self) {
+        if let Some(slot) = self.slot.take() {
+            self.shared().sleep.release(&slot, || self.shared().has_more());
+        }
+    }
+}
+
+impl<T> fmt::Debug for Receiver<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Receiver")
+            .field("id", &self.id().get())
+            .field("len", &self.len())
+            .field("capacity", &self.capacity())
+            .field("dropped", &self.dropped())
+            .field("closed", &self.is_closed())
+            .finish()
+    }
+}
+
+/// The events of a queue as they come, until it is closed and empty. Blocking.
+#[derive(Debug)]
+pub struct IntoIter<T>(Receiver<T>);
+
+impl<T> Iterator for IntoIter<T> {
+    type Item = T;
+
+    fn next(&mut self) -> Option<T> {
+        self.0.recv().ok()
+    }
+}
+
+impl<T> IntoIterator for Receiver<T> {
+    type Item = T;
+    type IntoIter = IntoIter<T>;
+
+    fn into_iter(self) -> IntoIter<T> {
+        IntoIter(self)
+    }
+}
