@@ -1,0 +1,192 @@
+//! A publish to a queue allocates, frees and asks the kernel for nothing while receivers poll; and wakes a sleeper once.
+#![cfg(not(signalpost_arc_swap_reads))]
+
+mod common;
+
+use common::{Gate, Plain, within};
+use signalpost::{Full, FullRing, RecvError};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::sync::Arc;
+use std::thread;
+
+/// The system's allocator, which counts what each thread asks of it.
+struct Counting;
+
+thread_local!(static ASKED: Cell<u64> = const { Cell::new(0) });
+
+// SAFETY: every call goes to the system's allocator as it came; the counter allocates nothing and has no destructor.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ASKED.set(ASKED.get() + 1);
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc(layout) }
+    }
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        ASKED.set(ASKED.get() + 1);
+        // SAFETY: the caller's promise.
+        unsafe { System.dealloc(block, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// How often this thread allocated or freed during `f`.
+fn asked(f: impl FnOnce()) -> u64 {
+    let before = ASKED.get();
+    f();
+    ASKED.get() - before
+}
+
+#[test]
+fn the_counter_counts() {
+    assert_eq!(asked(|| drop(std::hint::black_box(Box::new(7)))), 2);
+}
+
+#[test]
+fn a_publish_to_queues_and_rings_whose_receivers_poll_allocates_and_frees_nothing() {
+    within(|| {
+        let (post, stop) = (Arc::new(Plain::new()), Gate::new());
+        let queues = [Full::DropNewest, Full::DropOldest].map(|full| post.subscribe_queue(64, full));
+        let mut rings = post.subscribe_rings(64, FullRing::DropNewest);
+        let warm = rings.warm_up();
+        let (theirs, stopped) = (queues.clone(), stop.clone());
+        let poller = thread::spawn(move || {
+            let mut received = 0_u64;
+            while !stopped.is_open() {
+                received += theirs.iter().map(|queue| queue.try_iter().count() as u64).sum::<u64>();
+                received += rings.try_iter().count() as u64;
+            }
+            received
+        });
+        let publisher = thread::spawn(move || {
+            warm.this_thread();
+            asked(|| (0..200_000).for_each(|n| post.publish(&n).unwrap()))
+        });
+        assert_eq!(publisher.join().unwrap(), 0);
+        stop.open();
+        assert!(poller.join().unwrap() > 0);
+    });
+}
+
+#[test]
+fn without_a_warm_up_a_threads_first_publish_makes_its_ring_and_no_later_one_does() {
+    let post = Plain::new();
+    let mut receiver = post.subscribe_rings(4, FullRing::DropNewest);
+    signalpost::warm_up();
+    assert_ne!(asked(|| post.publish(&1).unwrap()), 0, "this is one of the exceptions");
+    assert_eq!(asked(|| post.publish(&2).unwrap()), 0);
+    assert_eq!(receiver.try_iter().collect::<Vec<_>>(), [1, 2]);
+}
+
+#[test]
+fn waking_a_thread_allocates_and_frees_nothing_either() {
+    within(|| {
+        let (post, sleeps) = (Plain::new(), Arc::new(std::sync::Barrier::new(2)));
+        let receiver = post.subscribe_queue(4, Full::DropNewest);
+        signalpost::warm_up();
+        let about_to = sleeps.clone();
+        let thread = thread::spawn(move || {
+            loop {
+                about_to.wait();
+                match receiver.recv() {
+                    Ok(_) => {}
+                    Err(error) => break error,
+                }
+            }
+        });
+        for n in 0..500 {
+            sleeps.wait();
+            (0..n % 50 * 100).for_each(|_| std::hint::spin_loop()); // it may be asleep by now
+            assert_eq!(asked(|| post.publish(&n).unwrap()), 0);
+        }
+        sleeps.wait();
+        drop(post);
+        assert_eq!(thread.join().unwrap(), RecvError::Closed);
+    });
+}
+
+#[cfg(target_os = "linux")]
+mod system_calls {
+    use super::*;
+    use common::process::child;
+    use common::seccomp;
+
+    fn leave(code: i32) -> ! {
+        // SAFETY: ends the process; the one call that the filters allow.
+        unsafe { libc::_exit(code) }
+    }
+
+    #[test]
+    fn a_publish_to_a_queue_whose_receiver_polls_makes_no_system_call() {
+        if !seccomp::supported() {
+            return;
+        }
+        let run =
+            child("system_calls::a_publish_to_a_queue_whose_receiver_polls_makes_no_system_call", || {
+                let post = Plain::new();
+                let queues = [Full::DropNewest, Full::DropOldest].map(|full| post.subscribe_queue(64, full));
+                let mut rings = post.subscribe_rings(64, FullRing::DropNewest);
+                rings.warm_up().this_thread();
+                let polls = Gate::new();
+                let polling = polls.clone();
+                // Started before the filter, which is one of this thread alone.
+                thread::spawn(move || {
+                    loop {
+                        queues.iter().for_each(|queue| queue.try_iter().for_each(drop));
+                        rings.try_iter().for_each(drop);
+                        polling.open();
+                    }
+                });
+                polls.wait();
+                seccomp::allow_only_exit();
+                (0..200_000).for_each(|n| post.publish(&n).unwrap());
+                leave(0);
+            });
+        run.succeeded();
+    }
+
+    #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn a_sleep_costs_the_publisher_one_system_call_at_most() {
+        use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+        const SLEEPS: u32 = 300;
+        if !seccomp::supported() {
+            return;
+        }
+        let run = child("system_calls::a_sleep_costs_the_publisher_one_system_call_at_most", || {
+            let post = Plain::new();
+            let receiver = post.subscribe_queue(SLEEPS as usize, Full::DropNewest);
+            let received = Arc::new(AtomicU32::new(0));
+            let counter = received.clone();
+            thread::spawn(move || {
+                for _ in receiver {
+                    counter.fetch_add(1, SeqCst);
+                }
+            });
+            signalpost::warm_up();
+            post.publish(&0).unwrap();
+            while received.load(SeqCst) == 0 {
+                std::hint::spin_loop();
+            }
+            seccomp::count_system_calls();
+            for n in 1..=SLEEPS {
+                // The one before was received: since then the receiver has fallen asleep once at most.
+                (0..20_000).for_each(|_| std::hint::spin_loop());
+                post.publish(&n).unwrap();
+                while received.load(SeqCst) <= n {
+                    std::hint::spin_loop();
+                }
+            }
+            let (futexes, others) = seccomp::counted();
+            leave(match (futexes, others) {
+                (1..=SLEEPS, 0) => 0,
+                (0, 0) => 1, // it never slept: this looked at nothing
+                (_, 0) => 2,
+                _ => 3,
+            });
+        });
+        run.succeeded();
+    }
+}
