@@ -16,11 +16,11 @@ pub use signalpost_dispatch::{
     Subscription, SubscriptionSet, Topic, Undone, Veto,
 };
 pub use signalpost_dispatch::{
-    On, Plugin, PluginError, PluginFailed, PluginInfo, PluginPanicked, PluginSource, Plugins, Policy,
-    StoppedBy, entry_points,
+    Full, FullRing, QueueFull, Receiver, Recv, RecvError, RecvRing, RingReceiver, RingWarmUp,
 };
 pub use signalpost_dispatch::{
-    Full, FullRing, QueueFull, Receiver, Recv, RecvError, RecvRing, RingReceiver, RingWarmUp,
+    On, Plugin, PluginError, PluginFailed, PluginInfo, PluginPanicked, PluginSource, Plugins, Policy,
+    StoppedBy, entry_points,
 };
 pub use signalpost_dispatch::{bus, discover, event, family, plugins, publish, set_global, subscribe, topic};
 
