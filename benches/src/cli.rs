@@ -1,6 +1,6 @@
 //! The command line: what can be asked for, and which defaults that has.
 
-use crate::{churn, path::PathName, registration, rounds::Plan, survey};
+use crate::{churn, handoff, path::PathName, registration, rounds::Plan, survey};
 use clap::{Args, Parser, Subcommand, value_parser};
 use std::{path::PathBuf, time::Duration};
 
@@ -41,7 +41,7 @@ Exit codes: 0 measured, 1 a target was missed (with --check), 2 wrong usage or a
 /// What to measure.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Every dispatch path, closed loop: nanoseconds a publish (the default)
+    /// Every dispatch path, closed loop: nanoseconds a publish; and hand-off to another thread (the default)
     Paths(PathsArgs),
     /// Registering and cancelling many subscribers: time and memory
     Registration(RegistrationArgs),
@@ -193,6 +193,19 @@ impl PathsArgs {
             ));
         }
         Ok(settings)
+    }
+}
+
+impl PathsArgs {
+    /// What they mean for hand-off, which is measured where all paths are.
+    pub fn handoff(&self) -> Option<handoff::Settings> {
+        let (quick, batch) = (self.common.quick, u64::from(self.batch));
+        self.paths.is_empty().then(|| handoff::Settings {
+            rounds: self.rounds.unwrap_or(if quick { 5 } else { 15 }) as usize,
+            events: batch * 50,
+            timed: (batch * 5).max(10),
+            seed: self.seed,
+        })
     }
 }
 

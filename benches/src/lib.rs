@@ -9,7 +9,7 @@
 //! | `path`, `ours`, `bus`, `baseline` | the dispatch paths and their names |
 //! | `harness`, `crew`, `rounds` | the timed loop, the pinned threads, the interleaved rounds |
 //! | `stats` | medians, spreads, paired comparisons |
-//! | `survey`, `takes`, `registration`, `churn` | the three experiments |
+//! | `survey`, `takes`, `registration`, `churn`, `handoff` | the experiments |
 //! | `target` | what must be reached |
 //! | `verdict`, `report`, `table`, `progress` | what people see |
 //! | `output`, `machine` | what programs read, and where the numbers come from |
@@ -20,6 +20,7 @@ pub mod bus;
 pub mod churn;
 pub mod cli;
 pub mod crew;
+pub mod handoff;
 pub mod harness;
 pub mod machine;
 mod ours;

@@ -7,6 +7,7 @@ use clap::Parser;
 use signalpost_lab::{
     churn,
     cli::{ChurnArgs, Cli, Command, CommonArgs, PathsArgs, RegistrationArgs},
+    handoff,
     machine::Machine,
     output::{Destination, Document, SCHEMA},
     progress::Progress,
@@ -30,19 +31,22 @@ const WRONG_USAGE: u8 = 2;
 struct Experiments {
     common: CommonArgs,
     survey: Option<(survey::Settings, usize)>,
+    handoff: Option<handoff::Settings>,
     registration: Option<registration::Settings>,
     churn: Option<churn::Settings>,
 }
 
 impl Experiments {
     fn asked_for(cli: Cli) -> Result<Self, String> {
-        let none = |common| Self { common, survey: None, registration: None, churn: None };
+        let none = |common| Self { common, survey: None, handoff: None, registration: None, churn: None };
         let heap = heap::held_by_this_thread;
         let survey = |args: &PathsArgs| Ok::<_, String>(Some((args.settings()?, args.processes())));
         Ok(match cli.command {
-            None => Self { survey: survey(&cli.paths)?, ..none(cli.paths.common) },
+            None => {
+                Self { survey: survey(&cli.paths)?, handoff: cli.paths.handoff(), ..none(cli.paths.common) }
+            }
             Some(Command::Paths(args) | Command::Take(args)) => {
-                Self { survey: survey(&args)?, ..none(args.common) }
+                Self { survey: survey(&args)?, handoff: args.handoff(), ..none(args.common) }
             }
             Some(Command::Registration(args)) => {
                 Self { registration: Some(args.settings(heap)), ..none(args.common) }
@@ -50,6 +54,7 @@ impl Experiments {
             Some(Command::Churn(args)) => Self { churn: Some(args.settings()), ..none(args.common) },
             Some(Command::All(common)) => Self {
                 survey: survey(&PathsArgs::defaults(&common))?,
+                handoff: PathsArgs::defaults(&common).handoff(),
                 registration: Some(RegistrationArgs::defaults(&common).settings(heap)),
                 churn: Some(ChurnArgs::defaults(&common).settings()),
                 common,
@@ -117,6 +122,7 @@ fn measure(experiments: &Experiments, report: &mut Report) -> Result<Document, S
         processes: None,
         registration: None,
         churn: None,
+        handoff: None,
         targets: Vec::new(),
     };
     if let Some((settings, processes)) = &experiments.survey {
@@ -126,6 +132,12 @@ fn measure(experiments: &Experiments, report: &mut Report) -> Result<Document, S
         document.rows = measured.rows();
         document.rounds = Some(settings.plan.rounds * processes);
         document.processes = Some(*processes);
+    }
+    if let Some(settings) = &experiments.handoff {
+        let outcome = settings.run(&progress);
+        report.print(&outcome.report(colour));
+        targets.extend(outcome.targets());
+        document.handoff = Some(outcome);
     }
     if let Some(settings) = &experiments.registration {
         let outcome = settings.run(&progress);

@@ -3,7 +3,7 @@
 //! Owns the schema and where the document goes. Whether it can be written is found out before
 //! anything is measured; should it fail all the same, the report has been printed by then.
 
-use crate::{churn, machine::Machine, registration, survey, target::Target};
+use crate::{churn, handoff, machine::Machine, registration, survey, target::Target};
 use serde::Serialize;
 use std::{
     error::Error,
@@ -37,6 +37,9 @@ pub struct Document {
     /// What `lab churn` measured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub churn: Option<churn::Outcome>,
+    /// What `lab paths` measured of hand-off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub handoff: Option<handoff::Outcome>,
     /// All targets that could be judged.
     pub targets: Vec<Target>,
 }

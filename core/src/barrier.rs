@@ -96,6 +96,30 @@ pub(crate) fn heavy(fenced: bool) -> bool {
     done
 }
 
+/// Both halves, for another protocol than a cell's: one side does something often, the other seldom.
+#[derive(Clone, Copy, Debug)]
+pub struct Sides {
+    fenced: bool,
+}
+
+impl Sides {
+    /// In the process's mode, settled now if need be.
+    pub fn decide() -> Self {
+        Self { fenced: decide() }
+    }
+
+    /// For the side that is often run.
+    #[inline(always)]
+    pub fn light(self) {
+        light(self.fenced);
+    }
+
+    /// For the other; false if the kernel refused, and nothing may be concluded from what is seen after it.
+    pub fn heavy(self) -> bool {
+        heavy(self.fenced)
+    }
+}
+
 /// In a model the kernel refuses from the call on that [`refuse_from`] was told.
 #[cfg(signalpost_loom)]
 fn refused() -> bool {

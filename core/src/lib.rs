@@ -45,6 +45,8 @@ pub mod sync;
 mod wait;
 
 pub use barrier::Barrier;
+#[doc(hidden)] // as `sync`
+pub use barrier::Sides;
 #[cfg(signalpost_loom)]
 pub use barrier::refuse_from;
 pub use cell::{Ending, SharedCell, Snapshot};

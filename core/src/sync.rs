@@ -160,19 +160,19 @@ plants! {
     /// Barrier: the full fence between the note that a handle cancels and its look for the subscriber.
     CancelFence,
     /// Barrier: a publisher's, between adding to a queue and looking for sleepers.
-    PushFence,
+    PushLight,
     /// Barrier: a receiver's, between noting that it sleeps and its last look.
-    SleepFence,
+    SleepHeavy,
     /// Barrier: the last receiver's, between noting that it goes and emptying the queue.
-    GoneFence,
+    GoneHeavy,
     /// Ordering: the Release with which a queue is closed.
     CloseSet,
     /// Ordering: the Acquire with which a receiver sees that.
     CloseSeen,
-    /// Ordering: the Acquire with which who gives up a place to sleep sees what it was told of.
-    ToldSeen,
-    /// Ordering: the Acquire with which a receiver sees that a ring's thread has ended.
-    EndSeen,
+    /// Barrier: between seeing that one was told and looking of what.
+    ToldHeavy,
+    /// Barrier: between seeing that a ring's thread has ended and looking into it once more.
+    EndHeavy,
     /// Rule: a writer is pinned while it compares and moves `current`.
     WriterPin,
     /// Rule: `current` moves forward by version, never back.

@@ -46,6 +46,13 @@ pub enum Full<X> {
 impl<X: From<QueueFull>> Full<X> {
     /// Stops the event with [`QueueFull`] as it is, for [`BoxError`](crate::BoxError), [`BusStop`](crate::BusStop) and
     /// errors of your own that are made of it.
+    ///
+    /// Where nothing can stop an event it cannot be said:
+    /// ```compile_fail,E0277
+    /// # use signalpost::{Dispatcher, Full};
+    /// let ticks: Dispatcher<u64, std::convert::Infallible> = Dispatcher::new();
+    /// let receiver = ticks.subscribe_queue(8, Full::stop());
+    /// ```
     pub fn stop() -> Self {
         Self::Stop(X::from)
     }
@@ -223,7 +230,7 @@ impl<E: ?Sized + 'static, X: 'static> Dispatcher<E, X> {
     /// is for `full` to say.
     ///
     /// # What a publish costs
-    /// The clone, a push, a full fence and a load. A push to [`crossbeam_queue::ArrayQueue`] claims a place by compare and
+    /// The clone, a push and a load. A push to [`crossbeam_queue::ArrayQueue`] claims a place by compare and
     /// swap, writes the event there, and releases the place: a few instructions with nobody in the way, no lock, no
     /// allocation, no system call. But it is not wait-free, nor lock-free in the strict sense. Who comes upon a place that
     /// was claimed and not yet released spins, or yields the processor, until that thread goes on: a
@@ -232,7 +239,8 @@ impl<E: ?Sized + 'static, X: 'static> Dispatcher<E, X> {
     /// [`subscribe_rings`](Self::subscribe_rings).
     ///
     /// Where a receiver sleeps, one of them is woken, at the cost of a system call for a thread, or of a task's waker, which is
-    /// its executor's code. At most once for each time that it falls asleep; and never while receivers poll.
+    /// its executor's code. At most once for each time that it falls asleep; and never while receivers poll. (Where readers run
+    /// fences, see [`Barrier`](crate::core::Barrier), so does each push; elsewhere who falls asleep makes a system call for them.)
     ///
     /// What is dropped for want of space (and, with the last receiver gone, what comes late) is dropped on the publishing
     /// thread, with what its destructor costs.

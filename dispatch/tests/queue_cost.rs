@@ -148,6 +148,41 @@ mod system_calls {
     }
 
     #[test]
+    fn a_receiver_whose_barrier_is_refused_is_told_all_the_same() {
+        if !seccomp::supported() {
+            return;
+        }
+        let run = child("system_calls::a_receiver_whose_barrier_is_refused_is_told_all_the_same", || {
+            let post = Plain::new();
+            let receiver = post.subscribe_queue(4, Full::DropNewest);
+            let mut rings = post.subscribe_rings(4, FullRing::DropNewest);
+            let (to_task, told) = std::sync::mpsc::channel();
+            seccomp::refuse_membarrier(); // of this thread, and those that it starts
+            let sleeper = thread::spawn(move || {
+                assert_eq!((receiver.recv(), rings.recv()), (Ok(1), Ok(1)));
+                let timeout = std::time::Duration::from_millis(3);
+                assert_eq!(receiver.recv_timeout(timeout), Err(RecvError::TimedOut));
+                to_task.send(()).unwrap();
+                receiver
+            });
+            thread::sleep(std::time::Duration::from_millis(5)); // it may be asleep by now
+            post.publish(&1).unwrap();
+            told.recv().unwrap();
+            let receiver = sleeper.join().unwrap();
+            // A task is woken at once, to look again.
+            let waker = std::task::Waker::noop();
+            let mut future = Box::pin(receiver.recv_async());
+            let mut poll = || future.as_mut().poll(&mut std::task::Context::from_waker(waker));
+            assert!(poll().is_pending() && poll().is_pending());
+            post.publish(&2).unwrap();
+            assert_eq!(poll(), std::task::Poll::Ready(Ok(2)));
+            drop(future);
+            drop(receiver);
+        });
+        run.succeeded();
+    }
+
+    #[test]
     #[cfg(target_arch = "x86_64")]
     fn a_sleep_costs_the_publisher_one_system_call_at_most() {
         use std::sync::atomic::{AtomicU32, Ordering::SeqCst};

@@ -20,10 +20,10 @@ pub const fn noticed_by(plant: Plant) -> &'static [&'static str] {
         Plant::LatchSet | Plant::LatchSeen => &["a_latch_says_that_the_captures_are_gone"],
         Plant::LeftSecond => &["a_block_is_freed_by_the_second_to_leave"],
         Plant::CancelFence => &["a_cancel_before_the_edit_returns_is_kept"],
-        Plant::PushFence | Plant::SleepFence => &["a_receiver_that_falls_asleep_is_woken"],
-        Plant::GoneFence => &["what_comes_while_the_last_receiver_goes_is_dropped"],
+        Plant::PushLight | Plant::SleepHeavy => &["a_receiver_that_falls_asleep_is_woken"],
+        Plant::GoneHeavy => &["what_comes_while_the_last_receiver_goes_is_dropped"],
         Plant::CloseSet | Plant::CloseSeen => &["what_came_before_the_close_is_received"],
-        Plant::EndSeen => &["the_ring_of_a_thread_that_ended_is_emptied_first"],
+        Plant::EndHeavy => &["the_ring_of_a_thread_that_ended_is_emptied_first"],
         Plant::WriterPin => &["a_writer_copies_from_a_live_snapshot"],
         Plant::OwnWord => &["an_outer_read_outlives_inner_reads_elsewhere"],
         Plant::EmptyTag => &["a_slow_change_does_not_undo_a_later_emptying"],
@@ -33,6 +33,6 @@ pub const fn noticed_by(plant: Plant) -> &'static [&'static str] {
         Plant::WaitForLatch => &["a_waiter_is_not_misled_by_a_collector_in_the_middle"],
         Plant::HeavyResult => &["a_heavy_barrier_that_fails_frees_nothing"],
         Plant::CompareAndSwap => &["concurrent_updates_lose_nothing"],
-        Plant::PassOn | Plant::ToldSeen => &["what_a_dropped_future_was_told_is_passed_on"],
+        Plant::PassOn | Plant::ToldHeavy => &["what_a_dropped_future_was_told_is_passed_on"],
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A stand-in has the documented edges of what it stands for and no more: who finds an item sees what was done before it
 //! was added, and may not find it for a while. So the handshake of `sleep.rs`, which is what the models are about, has to
-//! bring its own fences, though the real ones have some inside.
+//! bring its own barriers, though the real ones have some inside.
 
 #[cfg(not(signalpost_loom))]
 pub(super) use crossbeam_queue::{ArrayQueue, SegQueue};

@@ -3,19 +3,19 @@
 //! Owns which ring is read when, and what becomes of the rings of threads that have ended.
 //!
 //! # Orderings
-//! | edge  | one side                            | other side             | model that fails without it |
-//! |-------|-------------------------------------|------------------------|-----------------------------|
-//! | ENDED | add, full fence, `ended`              | see it: Acquire          | `the_ring_of_a_thread_that_ended_is_emptied_first` |
+//! | edge  | one side             | other side                  | model that fails without it |
+//! |-------|----------------------|-----------------------------|-----------------------------|
+//! | ENDED | add, light, `ended`  | see that, heavy, look again | `the_ring_of_a_thread_that_ended_is_emptied_first` |
 //!
-//! `made` is relaxed: it is looked at behind the fences of edge SLEEP, or of edge CLOSE.
+//! `made` is relaxed: it is looked at behind the barriers of edge SLEEP, or of edge CLOSE.
 
 use super::RecvError;
 use super::rings::{Rings, Theirs};
 use super::sleep::{Added, Slot};
 use crate::subscription::Subscription;
 use signalpost_core::SubscriberId;
-use signalpost_core::sync::Ordering::{Acquire, Relaxed};
-use signalpost_core::sync::{Plant, at};
+use signalpost_core::sync::Ordering::Relaxed;
+use signalpost_core::sync::Plant;
 use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -59,8 +59,8 @@ impl<T> Reader<T> {
                     self.left -= 1;
                     return Some(item);
                 }
-                // Edge ENDED.
-                if theirs.ended.load(at(Plant::EndSeen, Acquire)) {
+                // ORDERING ENDED: shows what the thread added before. Refused, it is asked again the next time.
+                if theirs.ended.load(Relaxed) && shared.sleep.heavy(Plant::EndHeavy) {
                     if let Ok(item) = theirs.ring.pop() {
                         return Some(item);
                     }

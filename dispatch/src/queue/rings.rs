@@ -81,8 +81,7 @@ pub(super) struct Theirs<T> {
 
 impl<T> Drop for Mine<T> {
     fn drop(&mut self) {
-        // Edge ENDED: shows what was added before, by the fence that each push is followed by; or, where the first push
-        // of a thread at its end is the last, by the list that the receiver's end comes through.
+        // Edge ENDED: the receiver's barrier shows what was added before.
         self.ended.store(true, Relaxed);
     }
 }
@@ -259,7 +258,7 @@ impl<E: ?Sized + 'static, X: 'static> Dispatcher<E, X> {
     /// [`rtrb`].
     ///
     /// # What a publish costs
-    /// The clone, a look for this thread's ring, a push, a full fence and a load. A thread's first publish makes
+    /// The clone, a look for this thread's ring, a push and a load. A thread's first publish makes
     /// its ring, which allocates for the whole capacity and enrols it in a list that is lock-free
     /// ([`crossbeam_queue::SegQueue`]); [`RingReceiver::warm_up`] has that done before. Waking is as for a queue.
     ///

@@ -1,35 +1,36 @@
 //! How a receiver falls asleep, and how a publisher finds out that somebody does.
 //!
 //! Owns the handshake between whoever adds something and whoever waits for it, blocking or as a task; not what is waited
-//! for. A publisher takes no lock: one full fence and one load, and where somebody sleeps a read of the list of
+//! for. A publisher takes no lock: a light barrier and one load, and where somebody sleeps a read of the list of
 //! sleepers, which is wait-free, and one waker. A notification is one slot's step from `WAITING` to `NOTIFIED`, so a
-//! sleep costs one waker at most, and so one system call at most.
+//! sleep costs one waker at most, and so the publisher one system call at most. Who falls asleep pays the heavy barrier.
 //!
 //! # Invariants
 //! 1. A slot is changed from `FREE` and back by who claims it, and from `WAITING` to `NOTIFIED` by one notifier.
 //! 2. `state` counts the slots that are `WAITING`; one that is about to be is counted before it is.
 //! 3. Who finds a `NOTIFIED` slot in its hands looks once more, or passes the notification on.
+//! 4. Where the kernel refuses the heavy barrier nobody relies on being told: see `block` and `poll`.
 //!
 //! # Orderings
-//! | edge  | one side                         | other side                                      | model that fails without it |
-//! |-------|----------------------------------|-------------------------------------------------|-----------------------------|
-//! | SLEEP | add, full fence, look for sleepers | count and `WAITING`, full fence, look for items | `a_receiver_that_falls_asleep_is_woken` |
-//! | GONE  | add, full fence, look for `GONE` | set `GONE`, full fence, empty the queue         | `what_comes_while_the_last_receiver_goes_is_dropped` |
-//! | CLOSE | set `CLOSED`: Release            | see it: Acquire                                 | `what_came_before_the_close_is_received` |
-//! | TOLD  | add, full fence, `NOTIFIED`      | give the slot back: Acquire                     | `what_a_dropped_future_was_told_is_passed_on` |
+//! | edge  | one side                      | other side                                | model that fails without it |
+//! |-------|-------------------------------|-------------------------------------------|-----------------------------|
+//! | SLEEP | add, light, look for sleepers | count and `WAITING`, heavy, look for items | `a_receiver_that_falls_asleep_is_woken` |
+//! | GONE  | add, light, look for `GONE`   | set `GONE`, heavy, empty the queue        | `what_comes_while_the_last_receiver_goes_is_dropped` |
+//! | CLOSE | set `CLOSED`: Release         | see it: Acquire                           | `what_came_before_the_close_is_received` |
+//! | TOLD  | add, light, `NOTIFIED`        | see that, heavy, look for items           | `what_a_dropped_future_was_told_is_passed_on` |
 //!
-//! All else is relaxed: whoever was notified looks again, behind a fence of its own if it is to sleep on; and the wakers lie
+//! All else is relaxed: whoever was notified looks again, behind a barrier of its own if it is to sleep on; and the wakers lie
 //! in cells that order themselves (`atomic-waker`).
 
 use atomic_waker::AtomicWaker;
 use crossbeam_utils::CachePadded;
-use signalpost_core::sync::Ordering::{Acquire, Relaxed, Release, SeqCst};
-use signalpost_core::sync::{AtomicUsize, Plant, at, fence, local, planted};
-use signalpost_core::{Snapshot, SnapshotCell};
+use signalpost_core::sync::Ordering::{Acquire, Relaxed, Release};
+use signalpost_core::sync::{AtomicUsize, Plant, at, local, planted};
+use signalpost_core::{Sides, Snapshot, SnapshotCell};
 use std::cell::RefCell;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// In `state`: nothing is added any more, but by publishes under way.
 const CLOSED: usize = 1;
@@ -47,9 +48,13 @@ const WAITING: usize = 2;
 /// Its owner was told to look.
 const NOTIFIED: usize = 3;
 
+/// How long it sleeps at most who cannot count on being told.
+const SOON: Duration = Duration::from_millis(1);
+
 #[derive(Debug)]
 pub(super) struct Sleep {
     state: CachePadded<AtomicUsize>,
+    barrier: Sides,
     slots: SnapshotCell<Slots>,
 }
 
@@ -84,7 +89,8 @@ pub(super) enum Added {
 impl Sleep {
     /// With slots for so many receivers.
     pub(super) fn new(receivers: usize) -> Self {
-        let sleep = Self { state: CachePadded::new(AtomicUsize::new(0)), slots: SnapshotCell::new() };
+        let state = CachePadded::new(AtomicUsize::new(0));
+        let sleep = Self { state, barrier: Sides::decide(), slots: SnapshotCell::new() };
         sleep.prepare(receivers);
         sleep
     }
@@ -110,13 +116,24 @@ impl Sleep {
         if last {
             return self.close();
         }
-        // ORDERING SLEEP, GONE (partner: `arm`, `abandon`). Each side writes, then looks at what the other wrote.
-        if !planted(Plant::PushFence) {
-            fence(SeqCst);
-        }
+        // ORDERING SLEEP, GONE (partner: `arm`, `abandon`). Each side writes, then looks at what the other wrote. Light: with
+        // a full fence each push waited until the receiver's core let go of its place, for three to seven times as long.
+        self.light();
         match self.state.load(Relaxed) {
             0 => Added::Told,
             state => self.added_with(state),
+        }
+    }
+
+    /// The heavy barrier, for an edge of its user's; false if it was refused.
+    pub(super) fn heavy(&self, edge: Plant) -> bool {
+        planted(edge) || self.barrier.heavy()
+    }
+
+    #[inline(always)]
+    fn light(&self) {
+        if !planted(Plant::PushLight) {
+            self.barrier.light();
         }
     }
 
@@ -149,9 +166,7 @@ impl Sleep {
         // Edge CLOSE: shows what was added before.
         self.state.fetch_or(CLOSED, at(Plant::CloseSet, Release));
         // Edges SLEEP and GONE: the close is something to be found as well.
-        if !planted(Plant::PushFence) {
-            fence(SeqCst);
-        }
+        self.light();
         if self.is_gone() {
             return Added::ForNobody;
         }
@@ -171,10 +186,8 @@ impl Sleep {
     /// Nobody receives after this. What is there is the caller's to drop, and what comes its publisher's.
     pub(super) fn abandon(&self) {
         self.state.fetch_or(GONE, Relaxed);
-        // ORDERING GONE (partner: `added`).
-        if !planted(Plant::GoneFence) {
-            fence(SeqCst);
-        }
+        // ORDERING GONE (partner: `added`). Refused, something may stay in the queue until the subscriber is dropped.
+        self.heavy(Plant::GoneHeavy);
     }
 
     /// Waits until `look` finds something, or the deadline has passed. `more` says whether there is something for others.
@@ -191,14 +204,19 @@ impl Sleep {
         let waker = Waker::from(this.clone());
         let found = loop {
             slot.waker.register(&waker);
-            self.arm(&slot);
+            // Refused the barrier, it cannot count on being told, and looks again soon.
+            let soon = if self.arm(&slot) { None } else { Instant::now().checked_add(SOON) };
             if let Some(found) = look() {
                 break Some(found);
             }
             while slot.is_waiting() {
-                if !parking::park(&this.0, deadline) && self.disarm(&slot) {
-                    self.release(&slot, more);
-                    return None;
+                let until = deadline.into_iter().chain(soon).min();
+                if !parking::park(&this.0, until) && self.disarm(&slot) {
+                    if until == deadline {
+                        self.release(&slot, more);
+                        return None;
+                    }
+                    break;
                 }
                 // A late wake-up of who had the slot before may have taken the waker.
                 slot.waker.register(&waker);
@@ -227,9 +245,13 @@ impl Sleep {
             if slot.is_waiting() {
                 return Poll::Pending;
             }
-            self.arm(slot);
+            let sure = self.arm(slot);
             found = look();
-            if found.is_none() && slot.is_waiting() {
+            if found.is_none() && sure && slot.is_waiting() {
+                return Poll::Pending;
+            }
+            if found.is_none() && !sure && self.disarm(slot) {
+                context.waker().wake_by_ref(); // as in `block`, and soon is now
                 return Poll::Pending;
             }
         }
@@ -250,14 +272,12 @@ impl Sleep {
         })
     }
 
-    /// From here on whoever adds something tells this slot, or what was added shows.
-    fn arm(&self, slot: &Slot) {
+    /// From here on whoever adds something tells this slot, or what was added shows; unless this returns false.
+    fn arm(&self, slot: &Slot) -> bool {
         self.state.fetch_add(SLEEPER, Relaxed);
         slot.state.store(WAITING, Relaxed);
         // ORDERING SLEEP (partner: `added`, `close`).
-        if !planted(Plant::SleepFence) {
-            fence(SeqCst);
-        }
+        self.heavy(Plant::SleepHeavy)
     }
 
     /// Undoes [`arm`](Self::arm); false if a notifier was faster.
@@ -271,13 +291,16 @@ impl Sleep {
 
     /// Gives a slot back, asleep or not, and passes on what it was told and does not need.
     pub(super) fn release(&self, slot: &Slot, more: impl Fn() -> bool) {
-        // Edge TOLD: what it was told of shows to `more`.
-        match slot.state.swap(FREE, at(Plant::ToldSeen, Acquire)) {
+        match slot.state.swap(FREE, Relaxed) {
             WAITING => {
                 self.state.fetch_sub(SLEEPER, Relaxed);
             }
-            NOTIFIED if !planted(Plant::PassOn) && more() => {
-                self.added(false); // the caller receives, so somebody does
+            NOTIFIED if !planted(Plant::PassOn) => {
+                // ORDERING TOLD: what it was told of shows to `more`. Refused, another looks in vain at worst.
+                let shows = self.heavy(Plant::ToldHeavy);
+                if !shows || more() {
+                    self.added(false); // the caller receives, so somebody does
+                }
             }
             _ => {}
         }
