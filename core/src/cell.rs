@@ -44,7 +44,8 @@ pub trait Snapshot: Default + Send + Sync + 'static {
     /// What belongs to the cell as a whole rather than to one snapshot; `()` if nothing does.
     type Context: Default + Send + Sync + 'static;
 
-    /// What snapshots refer to and the cell owns, so that copying a snapshot counts nothing; `()` if there is nothing.
+    /// What snapshots refer to and the cell owns, so that copying a snapshot counts nothing; `()` if there is nothing. Only
+    /// with `()` has a cell an [`update`](SharedCell::update) for everybody.
     type Part: Send + 'static;
 
     /// Whether a read would find nothing to do. Asked once, when the snapshot is installed.
@@ -210,16 +211,7 @@ impl<T: Snapshot> SharedCell<T> {
         is_empty(self.hot.current.load(Relaxed))
     }
 
-    /// Replaces the snapshot by what `change` makes of it, and says whether it did; `None` keeps it.
-    ///
-    /// When this returns, every read that starts later sees the result. `change` is called again where another writer was
-    /// faster, so it has no effects but its result. Lock-free: after 16 lost races others stand back for up to 50 ms.
-    /// Allocates. Drops nothing: the replaced snapshot is retired, for [`collect`](Self::collect) to drop.
-    pub fn update(&self, mut change: impl FnMut(&T) -> Option<T>) -> bool {
-        self.update_with(|old| Some((change(old)?, ())), |(), _| Vec::new())
-    }
-
-    /// As [`update`](Self::update). Once the change is made, `parts` is given what `change` noted and what was replaced, and
+    /// What [`update`](Self::update) does. Once the change is made, `parts` is given what `change` noted and what was replaced, and
     /// says what the cell no longer owns: it is dropped with that.
     pub(crate) fn update_with<N>(
         &self,
@@ -417,6 +409,18 @@ impl<T: Snapshot> SharedCell<T> {
     /// [`WaitError::BarrierLost`].
     pub fn try_barrier(&self) -> Result<(), WaitError> {
         if barrier::heavy(self.hot.fenced) { Ok(()) } else { Err(WaitError::BarrierLost) }
+    }
+}
+
+/// A snapshot that refers to what the cell owns is changed by those who keep the account of that: see [`Snapshot::Part`].
+impl<T: Snapshot<Part = ()>> SharedCell<T> {
+    /// Replaces the snapshot by what `change` makes of it, and says whether it did; `None` keeps it.
+    ///
+    /// When this returns, every read that starts later sees the result. `change` is called again where another writer was
+    /// faster, so it has no effects but its result. Lock-free: after 16 lost races others stand back for up to 50 ms.
+    /// Allocates. Drops nothing: the replaced snapshot is retired, for [`collect`](Self::collect) to drop.
+    pub fn update(&self, mut change: impl FnMut(&T) -> Option<T>) -> bool {
+        self.update_with(|old| Some((change(old)?, ())), |(), _| Vec::new())
     }
 }
 

@@ -25,7 +25,7 @@ use std::sync::Arc;
 const ROW: usize = 32;
 
 /// Lists of subscribers by key, each of its own types. Held by a cell; read through it.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub struct Channels {
     rows: Vec<Arc<Row>>,
     len: u32,
@@ -130,6 +130,12 @@ impl Channels {
         row[number % ROW].as_mut().map(Arc::make_mut)
     }
 
+    /// For a writer. Not `Clone`: a copy that outlives the read is of nobody's who keeps what it refers to.
+    fn copied(&self) -> Self {
+        let Self { rows, numbers, .. } = self;
+        Self { rows: rows.clone(), numbers: numbers.clone(), ..*self }
+    }
+
     /// The channel of this number.
     ///
     /// # Safety
@@ -145,7 +151,7 @@ impl Channels {
 
     /// With one channel more.
     fn with(&self, key: TypeId, channel: Channel) -> Self {
-        let mut next = self.clone();
+        let mut next = self.copied();
         let number = self.len as usize;
         if number.is_multiple_of(ROW) {
             next.rows.push(Arc::default());
@@ -166,7 +172,7 @@ impl Snapshot for Channels {
     }
 
     fn emptied(&self) -> Self {
-        let mut next = self.clone();
+        let mut next = self.copied();
         for number in 0..next.len {
             if let Some(channel) = next.channel_mut(number) {
                 channel.roster = channel.roster.emptied();
@@ -192,7 +198,7 @@ impl Recorded for Channels {
     }
 
     fn changed(&self, record: &[Change], sweep: &[u32], taken: &mut Taken) -> Self {
-        let mut next = self.clone();
+        let mut next = self.copied();
         for number in self.touched(record) {
             let Some(channel) = next.channel_mut(number) else { continue };
             let before = channel.roster.members();
@@ -303,11 +309,12 @@ impl SharedCell<Channels> {
             if let Some(number) = known {
                 return number;
             }
-            self.update(|channels| {
+            let add = |channels: &Channels| {
                 let added =
                     || Channel { roster: empty.clone(), ended: Ended::default(), name, links: links.into() };
-                channels.number(key).is_none().then(|| channels.with(key, added()))
-            });
+                channels.number(key).is_none().then(|| (channels.with(key, added()), ()))
+            };
+            self.update_with(add, |(), _| Vec::new());
         }
     }
 

@@ -119,14 +119,6 @@ impl<T: Snapshot> SnapshotCell<T> {
         self.get().is_none_or(SharedCell::is_empty)
     }
 
-    /// Replaces the value, and collects. See [`SharedCell::update`] and [`SharedCell::collect`].
-    pub fn update(&self, change: impl FnMut(&T) -> Option<T>) -> bool {
-        let shared = self.shared();
-        let changed = shared.update(change);
-        shared.collect();
-        changed
-    }
-
     /// Drops what no reader can reach any more. See [`SharedCell::collect`].
     pub fn collect(&self) -> usize {
         self.get().map_or(0, SharedCell::collect)
@@ -143,6 +135,16 @@ impl<T: Snapshot> SnapshotCell<T> {
     /// As [`SharedCell::synchronize`].
     pub fn synchronize(&self, timeout: Duration) -> Result<(), WaitError> {
         self.get().map_or(Ok(()), |shared| shared.synchronize(timeout))
+    }
+}
+
+impl<T: Snapshot<Part = ()>> SnapshotCell<T> {
+    /// Replaces the value, and collects. See [`SharedCell::update`] and [`SharedCell::collect`].
+    pub fn update(&self, change: impl FnMut(&T) -> Option<T>) -> bool {
+        let shared = self.shared();
+        let changed = shared.update(change);
+        shared.collect();
+        changed
     }
 }
 

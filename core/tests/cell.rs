@@ -4,7 +4,7 @@
 mod common;
 
 use common::{Drops, Gate, Log, Stay, Token, alone, message, within};
-use signalpost::core::{Ending, Snapshot, SnapshotCell};
+use signalpost::core::{Snapshot, SnapshotCell};
 use signalpost::{TooDeep, WaitError};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
@@ -108,33 +108,6 @@ fn a_writer_that_only_trims_keeps_no_more_than_a_batch() {
     let old = drops.alive() - 1;
     assert_eq!(cell.collect(), old);
     assert_eq!((drops.alive(), cell.retired()), (1, 0));
-}
-
-#[test]
-fn the_parts_of_the_last_value_are_asked_for_once_and_dropped_with_the_cell() {
-    let _alone = alone();
-    static ASKED: AtomicU32 = AtomicU32::new(0);
-    #[derive(Default)]
-    struct Whole(Option<Drops>);
-    impl Snapshot for Whole {
-        type Context = ();
-        type Part = Token;
-        fn is_empty(&self) -> bool {
-            self.0.is_none()
-        }
-        fn parts(&self, _: &Ending<Self>) -> Vec<Token> {
-            let Some(drops) = &self.0 else { return Vec::new() };
-            ASKED.fetch_add(1, SeqCst);
-            vec![drops.token(), drops.token()]
-        }
-    }
-    let (cell, drops) = (SnapshotCell::<Whole>::new(), Drops::new());
-    for _ in 0..3 {
-        cell.update(|_| Some(Whole(Some(drops.clone()))));
-    }
-    assert_eq!(ASKED.load(SeqCst), 0);
-    drop(cell);
-    assert_eq!((ASKED.load(SeqCst), drops.made(), drops.alive()), (1, 2, 0));
 }
 
 #[test]
