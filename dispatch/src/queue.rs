@@ -21,6 +21,7 @@ pub use ring_receiver::{RingIntoIter, RingReceiver, RingWarmUp};
 pub use rings::FullRing;
 #[cfg(signalpost_loom)]
 pub use rings::end_rings_early;
+pub(crate) use rings::into_rings;
 
 use crate::dispatcher::Dispatcher;
 use crate::options::SubscribeOptions;

@@ -4,6 +4,8 @@ use super::walk::{PLAIN, View};
 use super::{Any, Rules};
 use crate::error::{PublishError, Stopped};
 use crate::event::{Event, Family};
+use crate::options::SubscribeOptions;
+use crate::queue::{Full, FullRing, Receiver, RingReceiver};
 use crate::register::{Listing, New, register};
 use crate::stop::BusStop;
 use crate::subscription::Subscription;
@@ -93,6 +95,40 @@ macro_rules! subscribe_methods {
             let new = $crate::register::New::weak::<$event, $stop, _, _, _>(list, options, location, target, f);
             $crate::bus::topic::register_in(&cell, number, new)
         }
+
+        /// Registers a queue, and a closure that says on the publishing thread what goes into it. As
+        /// [`Dispatcher::subscribe_queue_with`](crate::Dispatcher::subscribe_queue_with).
+        ///
+        /// # Panics
+        /// If the capacity is 0. While publishing: if `map` does.
+        #[track_caller]
+        pub fn subscribe_queue_with<T: Send + 'static>(
+            &self,
+            options: $crate::SubscribeOptions,
+            capacity: usize,
+            full: $crate::Full<$stop>,
+            map: impl Fn(&$event) -> Option<T> + Send + Sync + 'static,
+        ) -> $crate::Receiver<T> {
+            let (push, receiver) = $crate::queue::into_queue(options, capacity, full, map);
+            receiver(self.subscribe_with(options, push))
+        }
+
+        /// Registers a ring for each publishing thread, and a closure that says on the publishing thread what goes into them. As
+        /// [`Dispatcher::subscribe_rings_with`](crate::Dispatcher::subscribe_rings_with).
+        ///
+        /// # Panics
+        /// If the capacity is 0. While publishing: if `map` does.
+        #[track_caller]
+        pub fn subscribe_rings_with<T: Send + 'static>(
+            &self,
+            options: $crate::SubscribeOptions,
+            capacity_per_thread: usize,
+            full: $crate::FullRing<$stop>,
+            map: impl Fn(&$event) -> Option<T> + Send + Sync + 'static,
+        ) -> $crate::RingReceiver<T> {
+            let (push, receiver) = $crate::queue::into_rings(options, capacity_per_thread, full, map);
+            receiver(self.subscribe_with(options, push))
+        }
     };
 }
 pub(super) use subscribe_methods;
@@ -133,6 +169,48 @@ impl<E: Event> Topic<E> {
     }
 
     subscribe_methods!(E, E::Stop, "events of this type");
+
+    /// Registers a queue that events are cloned into. As
+    /// [`Dispatcher::subscribe_queue`](crate::Dispatcher::subscribe_queue).
+    ///
+    /// # Panics
+    /// If the capacity is 0. While publishing: if `clone` does.
+    ///
+    /// # Examples
+    /// ```
+    /// use signalpost::{Bus, Full, event};
+    ///
+    /// #[derive(Clone)]
+    /// struct Tick(u64);
+    /// event!(Tick: "app.tick");
+    ///
+    /// let bus = Bus::new();
+    /// let ticks = bus.topic::<Tick>().subscribe_queue(16, Full::DropOldest);
+    /// bus.publish(&Tick(1))?;
+    /// assert_eq!(ticks.try_recv().unwrap().0, 1);
+    /// # Ok::<(), signalpost::Stopped<signalpost::BoxError>>(())
+    /// ```
+    #[track_caller]
+    pub fn subscribe_queue(&self, capacity: usize, full: Full<E::Stop>) -> Receiver<E>
+    where
+        E: Clone + Send,
+    {
+        self.subscribe_queue_with(SubscribeOptions::new(), capacity, full, |event: &E| Some(event.clone()))
+    }
+
+    /// Registers a ring for each publishing thread, that events are cloned into. As
+    /// [`Dispatcher::subscribe_rings`](crate::Dispatcher::subscribe_rings).
+    ///
+    /// # Panics
+    /// If the capacity is 0. While publishing: if `clone` does.
+    #[track_caller]
+    pub fn subscribe_rings(&self, capacity_per_thread: usize, full: FullRing<E::Stop>) -> RingReceiver<E>
+    where
+        E: Clone + Send,
+    {
+        let clone = |event: &E| Some(event.clone());
+        self.subscribe_rings_with(SubscribeOptions::new(), capacity_per_thread, full, clone)
+    }
 
     /// As [`Bus::publish`](crate::Bus::publish), without looking for the type.
     ///
