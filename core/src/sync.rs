@@ -173,6 +173,10 @@ plants! {
     ToldHeavy,
     /// Barrier: between seeing that a ring's thread has ended and looking into it once more.
     EndHeavy,
+    /// Ordering: the Release with which a late subscriber's gate opens (feature `sticky`).
+    GateOpen,
+    /// Ordering: the Acquire with which a publisher sees that gate open.
+    GateSeen,
     /// Rule: a writer is pinned while it compares and moves `current`.
     WriterPin,
     /// Rule: `current` moves forward by version, never back.
@@ -195,6 +199,8 @@ plants! {
     CompareAndSwap,
     /// Rule: who was told and does not need it passes it on.
     PassOn,
+    /// Rule: a late subscriber replaces the last event by itself, rather than only looking at it.
+    Touch,
 }
 
 /// Whether this fault is planted: never, outside a model.

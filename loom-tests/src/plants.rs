@@ -24,6 +24,7 @@ pub const fn noticed_by(plant: Plant) -> &'static [&'static str] {
         Plant::GoneHeavy => &["what_comes_while_the_last_receiver_goes_is_dropped"],
         Plant::CloseSet | Plant::CloseSeen => &["what_came_before_the_close_is_received"],
         Plant::EndHeavy => &["the_ring_of_a_thread_that_ended_is_emptied_first"],
+        Plant::GateOpen | Plant::GateSeen => &["an_open_gate_shows_what_was_caught_up"],
         Plant::WriterPin => &["a_writer_copies_from_a_live_snapshot"],
         Plant::OwnWord => &["an_outer_read_outlives_inner_reads_elsewhere"],
         Plant::EmptyTag => &["a_slow_change_does_not_undo_a_later_emptying"],
@@ -34,5 +35,6 @@ pub const fn noticed_by(plant: Plant) -> &'static [&'static str] {
         Plant::HeavyResult => &["a_heavy_barrier_that_fails_frees_nothing"],
         Plant::CompareAndSwap => &["concurrent_updates_lose_nothing"],
         Plant::PassOn | Plant::ToldHeavy => &["what_a_dropped_future_was_told_is_passed_on"],
+        Plant::Touch => &["a_late_subscriber_misses_nothing"],
     }
 }
