@@ -22,6 +22,8 @@ pub use signalpost_dispatch::{
     On, Plugin, PluginError, PluginFailed, PluginInfo, PluginPanicked, PluginSource, Plugins, Policy,
     StoppedBy, entry_points,
 };
+#[cfg(feature = "sticky")]
+pub use signalpost_dispatch::{ReplayError, Sticky};
 pub use signalpost_dispatch::{bus, discover, event, family, plugins, publish, set_global, subscribe, topic};
 
 /// The project's documents, for reading only.

@@ -14,6 +14,7 @@
 //! | `scope` | subscribers that borrow from the stack (the one place with `unsafe`) |
 //! | `plugin`, `plugins`, `plugin_info`, `discover` | what is called after the subscribers: by name, in order, with a policy for failures |
 //! | `queue` | hand-off to other threads and tasks: full queues, sleep and wake, rings |
+//! | `sticky` | the last event, for subscribers that come late |
 //! | `error` | `Stopped` and the rest |
 
 #![deny(unsafe_code)] // but for scope.rs
@@ -34,6 +35,8 @@ mod queue;
 mod register;
 mod registry;
 mod scope;
+#[cfg(feature = "sticky")]
+mod sticky;
 mod stop;
 mod subscription;
 mod walk;
@@ -65,5 +68,7 @@ pub use queue::{
 };
 pub use scope::{Scope, ScopedSubscription};
 pub use signalpost_core as core;
+#[cfg(feature = "sticky")]
+pub use sticky::{ReplayError, Sticky};
 pub use stop::{BusStop, EventStop, LateVeto, Veto};
 pub use subscription::{Subscription, SubscriptionSet};
