@@ -201,9 +201,9 @@ impl PathsArgs {
     pub fn handoff(&self) -> Option<handoff::Settings> {
         let (quick, batch) = (self.common.quick, u64::from(self.batch));
         self.paths.is_empty().then(|| handoff::Settings {
-            rounds: self.rounds.unwrap_or(if quick { 5 } else { 15 }) as usize,
-            events: batch * 50,
-            timed: (batch * 5).max(10),
+            rounds: self.rounds.unwrap_or(if quick { 3 } else { 9 }) as usize,
+            events: batch * 20,
+            timed: (batch * 2).max(10),
             seed: self.seed,
         })
     }

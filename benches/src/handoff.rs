@@ -214,16 +214,17 @@ fn together<R: Send>(
         let receiver = scope.spawn(|| {
             pin_to(cores.get(1).copied());
             ready.store(true, Release);
-            let mut received = 0;
+            let (mut received, mut idle) = (0, Idle::default());
             loop {
                 match poll() {
                     Some(n) => {
+                        idle = Idle::default();
                         received += 1;
                         if n == last {
                             return (received, Instant::now());
                         }
                     }
-                    None => hint::spin_loop(),
+                    None => idle.spin(),
                 }
             }
         });
@@ -240,15 +241,29 @@ fn together<R: Send>(
     })
 }
 
+/// Looks less often the longer there is nothing: up to 64 pauses of the processor between two looks, so that a look does not
+/// take the other side's cache lines away each time. The same for every path.
+#[derive(Debug, Default)]
+struct Idle(u32);
+
+impl Idle {
+    fn spin(&mut self) {
+        (0..1_u32 << self.0.min(6)).for_each(|_| hint::spin_loop());
+        self.0 += 1;
+        if self.0.is_multiple_of(1_024) {
+            thread::yield_now(); // the other side may have no core of its own
+        }
+    }
+}
+
 /// Events received in a second, and how many of 100 were not.
 fn throughput(start: fn() -> Ends, events: u64, cores: &[CoreId]) -> (f64, f64) {
     let (began, received, ended) = together(start, events - 1, cores, |offer| {
         let began = Instant::now();
         for n in 0..events {
-            let mut tries = 0_u32;
+            let mut idle = Idle::default();
             while !offer(n) {
-                tries += 1;
-                if tries.is_multiple_of(4_096) { thread::yield_now() } else { hint::spin_loop() }
+                idle.spin();
             }
         }
         began
