@@ -22,9 +22,15 @@ pub use signalpost_dispatch::{
     On, Plugin, PluginError, PluginFailed, PluginInfo, PluginPanicked, PluginSource, Plugins, Policy,
     StoppedBy, entry_points,
 };
+#[cfg(feature = "recorder")]
+pub use signalpost_dispatch::{Record, RecordedOutcome, Recorder};
 #[cfg(feature = "sticky")]
 pub use signalpost_dispatch::{ReplayError, Sticky};
 pub use signalpost_dispatch::{bus, discover, event, family, plugins, publish, set_global, subscribe, topic};
+
+/// A thread that watches the process and publishes what it sees. With the feature `monitor`.
+#[cfg(feature = "monitor")]
+pub use signalpost_monitor as monitor;
 
 /// The project's documents, for reading only.
 #[cfg(doc)]
