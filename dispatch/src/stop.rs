@@ -105,6 +105,16 @@ pub trait EventStop: Sized + 'static {
 
     /// The same for those who know the event only as one of many: a host, a recorder.
     fn into_bus(self) -> BusStop;
+
+    /// Whether it is a veto, for those who may look but not take: a recorder. Provided: it is none.
+    fn is_veto(&self) -> bool {
+        false
+    }
+
+    /// Its text, likewise. Provided: the name of the type.
+    fn describe(&self) -> String {
+        std::any::type_name::<Self>().to_owned()
+    }
 }
 
 impl EventStop for BusStop {
@@ -114,6 +124,14 @@ impl EventStop for BusStop {
 
     fn into_bus(self) -> BusStop {
         self
+    }
+
+    fn is_veto(&self) -> bool {
+        matches!(self, Self::Veto(_))
+    }
+
+    fn describe(&self) -> String {
+        self.to_string()
     }
 }
 
@@ -128,6 +146,10 @@ impl EventStop for BoxError {
 
     fn into_bus(self) -> BusStop {
         BusStop::Fail(self)
+    }
+
+    fn describe(&self) -> String {
+        self.to_string()
     }
 }
 
