@@ -114,7 +114,7 @@ impl Bus {
     }
 
     /// The cell, with the channel of the plain subscribers in it, and known to the host, if there is one.
-    fn shared(&self) -> Arc<SharedCell<Channels>> {
+    pub(crate) fn shared(&self) -> Arc<SharedCell<Channels>> {
         let plain = walk::prepare_plain(self.cell.shared());
         debug_assert_eq!(plain.number(), PLAIN);
         if let Some(host) = self.rules.host {
@@ -177,6 +177,16 @@ impl Bus {
     /// [`PublishError`]: a subscriber stopped the event, or nobody was called since publishes are nested too deep.
     #[inline]
     pub fn try_publish<E: Event>(&self, event: &E) -> Result<(), PublishError<E::Stop>> {
+        #[cfg(feature = "recorder")]
+        if crate::recorder::attached() {
+            return crate::recorder::try_publish(self.cell.get(), E::NAME, || self.publish_now(event));
+        }
+        self.publish_now(event)
+    }
+
+    /// Wherever it is to be published.
+    #[inline(always)]
+    fn publish_now<E: Event>(&self, event: &E) -> Result<(), PublishError<E::Stop>> {
         if let Some(host) = self.rules.host {
             return host.publish(event).map_err(PublishError::Stopped);
         }

@@ -221,6 +221,15 @@ impl<E: Event> Topic<E> {
     /// As [`Bus::publish`](crate::Bus::publish).
     #[inline(always)]
     pub fn publish(&self, event: &E) -> Result<(), Stopped<E::Stop>> {
+        #[cfg(feature = "recorder")]
+        if crate::recorder::attached() {
+            return crate::recorder::publish(Some(&**self.key.cell()), E::NAME, || self.publish_now(event));
+        }
+        self.publish_now(event)
+    }
+
+    #[inline(always)]
+    fn publish_now(&self, event: &E) -> Result<(), Stopped<E::Stop>> {
         if let Some(host) = self.rules.host {
             return host.publish(event);
         }
@@ -242,6 +251,17 @@ impl<E: Event> Topic<E> {
     /// As [`publish`](Self::publish), and if `make` does.
     #[inline]
     pub fn publish_with<B: Borrow<E>>(&self, make: impl FnOnce() -> B) -> Result<(), Stopped<E::Stop>> {
+        #[cfg(feature = "recorder")]
+        if crate::recorder::attached() {
+            return crate::recorder::publish(Some(&**self.key.cell()), E::NAME, || {
+                self.publish_with_now(make)
+            });
+        }
+        self.publish_with_now(make)
+    }
+
+    #[inline(always)]
+    fn publish_with_now<B: Borrow<E>>(&self, make: impl FnOnce() -> B) -> Result<(), Stopped<E::Stop>> {
         if let Some(host) = self.rules.host {
             return host.publish(make().borrow());
         }
@@ -260,6 +280,17 @@ impl<E: Event> Topic<E> {
     /// [`PublishError`]: a subscriber stopped the event, or nobody was called since publishes are nested too deep.
     #[inline]
     pub fn try_publish(&self, event: &E) -> Result<(), PublishError<E::Stop>> {
+        #[cfg(feature = "recorder")]
+        if crate::recorder::attached() {
+            return crate::recorder::try_publish(Some(&**self.key.cell()), E::NAME, || {
+                self.try_publish_now(event)
+            });
+        }
+        self.try_publish_now(event)
+    }
+
+    #[inline(always)]
+    fn try_publish_now(&self, event: &E) -> Result<(), PublishError<E::Stop>> {
         if let Some(host) = self.rules.host {
             return host.publish(event).map_err(PublishError::Stopped);
         }
