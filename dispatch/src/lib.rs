@@ -14,6 +14,7 @@
 //! | `scope` | subscribers that borrow from the stack (the one place with `unsafe`) |
 //! | `plugin`, `plugins`, `plugin_info`, `discover` | what is called after the subscribers: by name, in order, with a policy for failures |
 //! | `queue` | hand-off to other threads and tasks: full queues, sleep and wake, rings |
+//! | `recorder` | the last publishes with time and outcome, for post-mortems |
 //! | `sticky` | the last event, for subscribers that come late |
 //! | `error` | `Stopped` and the rest |
 
@@ -32,6 +33,8 @@ mod plugin;
 mod plugin_info;
 mod plugins;
 mod queue;
+#[cfg(feature = "recorder")]
+mod recorder;
 mod register;
 mod registry;
 mod scope;
@@ -66,6 +69,8 @@ pub use queue::{
     Full, FullRing, IntoIter, QueueFull, Receiver, Recv, RecvError, RecvRing, RingIntoIter, RingReceiver,
     RingWarmUp,
 };
+#[cfg(feature = "recorder")]
+pub use recorder::{Record, RecordedOutcome, Recorder};
 pub use scope::{Scope, ScopedSubscription};
 pub use signalpost_core as core;
 #[cfg(feature = "sticky")]
