@@ -3,6 +3,7 @@
 //! | target | bytes become | checked against |
 //! |---|---|---|
 //! | [`history`] | operations on dispatchers, also inside callbacks and destructors | one plain list each (`model.rs`) |
+//! | [`bus()`] | operations on a bus of six event types and three families, also inside subscribers | plain vectors (`bus/model.rs`) |
 //! | [`list()`] | changes to a `core::List` and its clones | a `Vec` |
 //! | [`threads()`] | what two threads do to one dispatcher at once | what must hold in every order (`threads.rs`) |
 //!
@@ -13,6 +14,7 @@
 //! (without folders, in the corpus that is committed). `cargo run -p signalpost-fuzz -- history FILE` shows what happens in one,
 //! as it happens.
 
+mod bus;
 mod coded;
 mod happened;
 mod list;
@@ -24,6 +26,7 @@ mod trace;
 mod twist;
 mod world;
 
+pub use bus::{BusHistory, BusTwist, bus, bus_seeds};
 pub use list::{ListTwist, list, list_with};
 pub use seeds::seeds;
 pub use threads::{ThreadTwist, threads, threads_with};

@@ -1,16 +1,19 @@
-//! `signalpost-fuzz history FILE...`, and the same with `list` or `threads`: shows what happens in an input, and whether that is
-//! right. `signalpost-fuzz seed DIR`: writes the hand-written histories there.
+//! `signalpost-fuzz history FILE...`, and the same with `bus`, `list` or `threads`: shows what happens in an input, and whether that is
+//! right. `signalpost-fuzz seed DIR`: writes the hand-written histories there,
+//! below `history` and `bus`.
 
-use signalpost_fuzz::{History, KNOWN, list_with, seeds, threads_with};
+use signalpost_fuzz::{BusHistory, History, KNOWN, bus_seeds, list_with, seeds, threads_with};
 use std::path::Path;
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: signalpost-fuzz history|list|threads FILE...\n       signalpost-fuzz seed DIR";
+const USAGE: &str =
+    "usage: signalpost-fuzz history|bus|list|threads FILE...\n       signalpost-fuzz seed DIR";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let done = match args.split_first() {
         Some((verb, files)) if verb == "history" && !files.is_empty() => files.iter().try_for_each(history),
+        Some((verb, files)) if verb == "bus" && !files.is_empty() => files.iter().try_for_each(bus),
         Some((verb, files)) if verb == "list" && !files.is_empty() => files.iter().try_for_each(list),
         Some((verb, files)) if verb == "threads" && !files.is_empty() => files.iter().try_for_each(threads),
         Some((verb, [folder])) if verb == "seed" => seed(Path::new(folder)),
@@ -36,6 +39,13 @@ fn history(file: &String) -> Result<(), String> {
     Ok(())
 }
 
+fn bus(file: &String) -> Result<(), String> {
+    let history = BusHistory::run(&read(file)?);
+    history.check(&[])?;
+    println!("{}\n{file}: {} lines, as the model says", history.lines().join("\n"), history.lines().len());
+    Ok(())
+}
+
 fn list(file: &String) -> Result<(), String> {
     let happened = list_with(&read(file)?, &[])?;
     println!("{file}: as a Vec says; {happened:?}");
@@ -50,8 +60,10 @@ fn threads(file: &String) -> Result<(), String> {
 }
 
 fn seed(folder: &Path) -> Result<(), String> {
-    for (name, bytes) in seeds() {
-        let file = folder.join(name);
+    let histories = seeds().into_iter().map(|(name, bytes)| ("history", name, bytes));
+    let buses = bus_seeds().into_iter().map(|(name, bytes)| ("bus", name, bytes));
+    for (target, name, bytes) in histories.chain(buses) {
+        let file = folder.join(target).join(name);
         std::fs::write(&file, bytes).map_err(|error| format!("cannot write {}: {error}", file.display()))?;
     }
     Ok(())
