@@ -30,11 +30,13 @@ use crate::register::{Listing, New, list_of, register};
 use crate::subscription::Subscription;
 use gate::Gate;
 use signalpost_core::sync::Ordering::Relaxed;
-use signalpost_core::sync::{AtomicBool, Plant, planted};
+use signalpost_core::sync::{AtomicBool, Plant, local, planted};
+use signalpost_core::{SubscriberId, SubscriberName};
+use std::cell::Cell;
 use std::error::Error;
 use std::fmt;
 use std::panic::Location;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use swap::Swap;
 
 /// The last event of a dispatcher or of a topic, and subscribers that are given it when they come late.
@@ -54,7 +56,8 @@ use swap::Swap;
 ///   A subscriber before it (of higher priority) that stops one keeps it from here. So
 ///   [`sticky_at`](Dispatcher::sticky_at) `i32::MIN` remembers only what nobody else stopped, and `i32::MAX` everything. If a
 ///   subscriber in here stops an event it is remembered, since those before it were given it; it also stops for the
-///   publisher, to whom the error goes unchanged. [`Stopped`](crate::Stopped) then shows the place where `sticky` was called.
+///   publisher, to whom the error goes unchanged. [`Stopped`](crate::Stopped) names the subscriber, with the place in the list that
+///   this value has.
 /// - **Cost** of a publish: one clone of the event, one allocation, a compare and swap on a word that all publishers share, and the
 ///   drop of the event before, on the publishing thread. It is lock-free, no longer wait-free; it never waits: not for one that
 ///   subscribes, nor for one that catches up (into whose backlog it puts the event, with one allocation more). It counts as two
@@ -109,19 +112,39 @@ struct Numbered<E> {
 struct Memory<E: 'static, X: 'static> {
     last: Swap<Numbered<E>>,
     subscribers: Dispatcher<Arc<Numbered<E>>, X>,
+    /// Who it is in the list that it remembers for, once that is known.
+    id: OnceLock<SubscriberId>,
+}
+
+// Who stopped an event in a sticky on this thread, last of all, and which sticky that was. Written by each that returns an error,
+// right before: so it is never another one's, whether anybody asked for the one before or not.
+local!(static STOPPED_BY: Cell<Option<(SubscriberId, SubscriberName)>> = Cell::new(None));
+
+/// Who is to be named where this subscriber stopped an event just now: one of a sticky's own, if it is a sticky.
+#[cold]
+pub(crate) fn who(subscriber: SubscriberName) -> SubscriberName {
+    match STOPPED_BY.try_with(Cell::get) {
+        Ok(Some((sticky, inside))) if sticky == subscriber.id => inside,
+        _ => subscriber,
+    }
 }
 
 impl<E: Clone + Send + Sync + 'static, X: 'static> Memory<E, X> {
     fn new() -> Arc<Self> {
         // The depth that counts is that of the publish around it, which has its own limit.
         let subscribers = Dispatcher::named("sticky").with_max_depth(4096);
-        Arc::new(Self { last: Swap::new(Arc::new(Numbered { number: 0, event: None })), subscribers })
+        let last = Swap::new(Arc::new(Numbered { number: 0, event: None }));
+        Arc::new(Self { last, subscribers, id: OnceLock::new() })
     }
 
     /// What an event does that comes here.
     fn hear(&self, event: &E) -> Result<(), X> {
         let event = self.remember(event.clone());
-        self.subscribers.publish(&event).map_err(|stopped| stopped.error)
+        self.subscribers.publish(&event).map_err(|stopped| {
+            let by = self.id.get().map(|id| (*id, stopped.subscriber));
+            let _ = STOPPED_BY.try_with(|there| there.set(by));
+            stopped.error
+        })
     }
 
     /// Makes this the last event, with the next number.
@@ -226,6 +249,11 @@ impl<E> Drop for CatchingUp<'_, E> {
 }
 
 impl<E: Clone + Send + Sync + 'static, X: 'static> Sticky<E, X> {
+    fn of(memory: Arc<Memory<E, X>>, place: Subscription) -> Self {
+        memory.id.get_or_init(|| place.id());
+        Self { memory, place }
+    }
+
     /// Registers a subscriber, and gives it the last event, if there is one: now, on this thread, before this returns. Then
     /// what publishers left meanwhile, until there is nothing left; from then on they run it.
     ///
@@ -432,7 +460,7 @@ impl<E: Clone + Send + Sync + 'static, X: 'static> Dispatcher<E, X> {
         let memory = Memory::new();
         let theirs = memory.clone();
         let place = self.subscribe_with(options(priority), move |event: &E| theirs.hear(event));
-        Sticky { memory, place }
+        Sticky::of(memory, place)
     }
 }
 
@@ -450,7 +478,7 @@ impl<E: Event + Clone + Send + Sync> Topic<E> {
         let memory = Memory::new();
         let theirs = memory.clone();
         let place = self.subscribe_with(options(priority), move |event: &E| theirs.hear(event));
-        Sticky { memory, place }
+        Sticky::of(memory, place)
     }
 }
 

@@ -101,17 +101,33 @@ fn an_event_is_remembered_if_it_came_to_this_place_whether_stopped_or_not() {
 fn one_in_here_stops_an_event_for_the_publisher_and_it_is_remembered() {
     let (post, log) = (Failing::new(), Log::new());
     let sticky = post.sticky();
-    let first = sticky.subscribe(|event: &u32| if *event == 13 { Err("unlucky") } else { Ok(()) });
-    let _first = first.unwrap();
+    let first = sticky.subscribe(|event: &u32| if *event == 13 { Err("unlucky") } else { Ok(()) }).unwrap();
     let _second = sticky.subscribe(into(&log)).unwrap();
     let _outside = post.subscribe(into(&log));
     post.publish(&12).unwrap();
     assert_eq!(log.take(), [12, 12]);
     let stopped = post.publish(&13).unwrap_err();
     assert_eq!((stopped.error, stopped.position, stopped.not_run), ("unlucky", 0, 1));
-    assert_eq!(stopped.subscriber.name, Some("sticky"));
-    assert_eq!(stopped.subscriber.location.file(), file!());
+    assert_eq!(stopped.subscriber.id, first.id(), "it is the one in here that is named");
     assert_eq!((log.take(), sticky.last()), (vec![], Some(13)));
+}
+
+#[test]
+fn who_stopped_an_event_in_here_is_never_taken_for_another() {
+    let (post, other) = (Failing::new(), Failing::new());
+    let sticky = post.sticky();
+    let [first, second] = ["first", "second"].map(|error| {
+        let only = if error == "first" { 1 } else { 2 };
+        sticky.subscribe(move |event: &u32| if *event == only { Err(error) } else { Ok(()) }).unwrap()
+    });
+    let outside = post.subscribe(|event: &u32| if *event == 3 { Err("outside") } else { Ok(()) });
+    let elsewhere = other.subscribe(|_: &u32| Err("elsewhere"));
+    for (event, id) in [(1, first.id()), (2, second.id()), (1, first.id()), (3, outside.id())] {
+        assert_eq!(post.publish_all(&2).len(), 1); // nobody asked who that was
+        assert_eq!(post.publish(&event).unwrap_err().subscriber.id, id, "{event}");
+        assert_eq!(other.publish(&event).unwrap_err().subscriber.id, elsewhere.id());
+        assert_eq!(post.publish_or_undo(&event, &0).unwrap_err().stopped.subscriber.id, id, "{event}");
+    }
 }
 
 #[test]
@@ -425,8 +441,10 @@ fn a_veto_in_here_is_a_veto() {
 
     let bus = Bus::new();
     let sticky = bus.topic::<WillStop>().sticky();
-    let _sub = sticky.subscribe(|_: &WillStop| Err(BusStop::veto("busy"))).unwrap();
-    assert!(matches!(bus.publish(&WillStop).unwrap_err().error, BusStop::Veto(_)));
+    let sub = sticky.subscribe(|_: &WillStop| Err(BusStop::veto("busy"))).unwrap();
+    let stopped = bus.publish(&WillStop).unwrap_err();
+    assert!(matches!(stopped.error, BusStop::Veto(_)));
+    assert_eq!(stopped.subscriber.id, sub.id());
 }
 
 #[test]
