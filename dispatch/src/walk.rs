@@ -70,7 +70,10 @@ fn stopped_at<E: ?Sized, X>(
     position: usize,
     error: X,
 ) -> Stopped<X> {
-    Stopped { error, subscriber: member.name(), position, not_run: subscribers.len() - position - 1 }
+    let subscriber = member.name();
+    #[cfg(feature = "sticky")]
+    let subscriber = crate::sticky::who(subscriber);
+    Stopped { error, subscriber, position, not_run: subscribers.len() - position - 1 }
 }
 
 /// Runs every one, and collects what they return.
