@@ -232,7 +232,7 @@ impl Channels {
 /// One channel of one cell, of known types: to read without looking for it.
 pub struct ChannelKey<E: ?Sized + 'static, X: 'static> {
     cell: Arc<SharedCell<Channels>>,
-    /// Of a channel that was in `cell` before this was made, and is for these types (1).
+    /// Of a channel that readers of `cell` found before this was made, and that is for these types (1).
     number: u32,
     types: PhantomData<Invariant<E, X>>,
 }
@@ -280,8 +280,9 @@ impl<E: ?Sized, X> ChannelKey<E, X> {
     ) -> Result<Option<R>, TooDeep> {
         let number = self.number;
         self.cell.read_within(limit, |channels| {
-            // SAFETY: the channel was there before this key was, and stays (1); whoever has the key happens after that
-            // write, so sees that snapshot or a later one.
+            // SAFETY: before this key was made, a write of its maker moved `current` to a snapshot with the channel, or found it
+            // there or further on (`channel_for`); the channel stays (1); and whoever has the key happens after its maker, so
+            // reads that snapshot or a later one.
             let Channel { roster, links, .. } = unsafe { channels.channel_unchecked(number) };
             // SAFETY: a channel keeps its types (1), and these are they.
             let own = unsafe { Subscribers::of_unchecked(roster) };
@@ -298,24 +299,24 @@ impl<E: ?Sized, X> Clone for ChannelKey<E, X> {
 
 impl SharedCell<Channels> {
     /// Once for all types: programs have many.
+    ///
+    /// A write also where the channel is there: another thread may have added it and not yet moved `current` to that snapshot,
+    /// which readers by the key count on (1).
     fn channel_for(&self, empty: Roster, key: TypeId, name: &'static str, links: &[u32]) -> u32 {
-        loop {
-            let known = self.look(|channels| {
-                let number = channels.number(key)?;
-                let roster = &channels.channel(number)?.roster;
-                assert!(roster.types() == empty.types(), "one key for channels of different types");
-                Some(number)
-            });
-            if let Some(number) = known {
-                return number;
+        let mut number = 0;
+        let add = |channels: &Channels| {
+            if let Some(known) = channels.number(key) {
+                let types = channels.channel(known).map(|channel| channel.roster.types());
+                assert!(types == Some(empty.types()), "one key for channels of different types");
+                number = known;
+                return None;
             }
-            let add = |channels: &Channels| {
-                let added =
-                    || Channel { roster: empty.clone(), ended: Ended::default(), name, links: links.into() };
-                channels.number(key).is_none().then(|| (channels.with(key, added()), ()))
-            };
-            self.update_with(add, |(), _| Vec::new());
-        }
+            number = channels.count();
+            let added = Channel { roster: empty.clone(), ended: Ended::default(), name, links: links.into() };
+            Some((channels.with(key, added), ()))
+        };
+        self.update_with(add, |(), _| Vec::new());
+        number
     }
 
     /// Whether a channel is divided.

@@ -164,11 +164,7 @@ impl Bus {
     /// Past the [depth limit](Self::with_max_depth), with this bus's name; and if a subscriber does.
     #[inline]
     pub fn publish<E: Event>(&self, event: &E) -> Result<(), Stopped<E::Stop>> {
-        match self.try_publish(event) {
-            Ok(()) => Ok(()),
-            Err(PublishError::Stopped(stopped)) => Err(stopped),
-            Err(PublishError::TooDeep(deep)) => self.rules.too_deep(deep),
-        }
+        self.rules.not_too_deep(self.try_publish(event))
     }
 
     /// As [`publish`](Self::publish), with an error instead of a panic past the depth limit.
@@ -179,7 +175,7 @@ impl Bus {
     pub fn try_publish<E: Event>(&self, event: &E) -> Result<(), PublishError<E::Stop>> {
         #[cfg(feature = "recorder")]
         if crate::recorder::attached() {
-            return crate::recorder::try_publish(self.cell.get(), E::NAME, || self.publish_now(event));
+            return crate::recorder::publish(self.cell.get(), E::NAME, || self.publish_now(event));
         }
         self.publish_now(event)
     }
@@ -295,6 +291,16 @@ impl Bus {
 }
 
 impl Rules {
+    /// What a publish that panics past the depth limit makes of one that says so.
+    #[inline(always)]
+    fn not_too_deep<X>(&self, published: Result<(), PublishError<X>>) -> Result<(), Stopped<X>> {
+        match published {
+            Ok(()) => Ok(()),
+            Err(PublishError::Stopped(stopped)) => Err(stopped),
+            Err(PublishError::TooDeep(deep)) => self.too_deep(deep),
+        }
+    }
+
     #[cold]
     #[inline(never)]
     fn too_deep(&self, deep: TooDeep) -> ! {

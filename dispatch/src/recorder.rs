@@ -298,24 +298,6 @@ pub(crate) fn attached() -> bool {
 pub(crate) fn publish<X: EventStop>(
     bus: Option<&SharedCell<Channels>>,
     event: &'static str,
-    publish: impl FnOnce() -> Result<(), Stopped<X>>,
-) -> Result<(), Stopped<X>> {
-    let outcome = |result: &Result<(), Stopped<X>>| match result {
-        Ok(()) => RecordedOutcome::Ok,
-        Err(stopped) => outcome_of(stopped, told),
-    };
-    match Rings::of(bus) {
-        Some(rings) => watch(rings, event, publish, outcome),
-        None => publish(),
-    }
-}
-
-/// As [`publish`], of a publish that may say that it is too deep.
-#[cold]
-#[inline(never)]
-pub(crate) fn try_publish<X: EventStop>(
-    bus: Option<&SharedCell<Channels>>,
-    event: &'static str,
     publish: impl FnOnce() -> Result<(), PublishError<X>>,
 ) -> Result<(), PublishError<X>> {
     let outcome = |result: &Result<(), PublishError<X>>| match result {

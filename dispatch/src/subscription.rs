@@ -48,7 +48,8 @@ impl Subscription {
     /// subscriber; one that is under way may still.
     ///
     /// Called again, or after the subscriber ended by itself, it does nothing, but the promise holds all the same. Called
-    /// before the [`edit`](crate::Dispatcher::edit) that registers it has returned, it keeps the subscriber from coming in.
+    /// before the [`edit`](crate::Dispatcher::edit) that registers it has returned, it keeps the subscriber from coming in, or
+    /// has it out again by the time that the edit returns: the promise holds from there on.
     pub fn cancel(&self) -> bool {
         // Detached, or the dispatcher is gone: there is nothing to keep it from.
         if self.registry.strong_count() == 0 {

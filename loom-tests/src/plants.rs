@@ -28,7 +28,10 @@ pub const fn noticed_by(plant: Plant) -> &'static [&'static str] {
         Plant::WriterPin => &["a_writer_copies_from_a_live_snapshot"],
         Plant::OwnWord => &["an_outer_read_outlives_inner_reads_elsewhere"],
         Plant::EmptyTag => &["a_slow_change_does_not_undo_a_later_emptying"],
-        Plant::HelpForward => &["a_second_cancel_helps_a_lagging_first"],
+        Plant::HelpForward => &[
+            "a_second_cancel_helps_a_lagging_first",
+            "a_key_finds_its_channel_though_another_thread_is_still_adding_it",
+        ],
         Plant::PointerFirst => &["a_thread_that_gave_its_slot_back_takes_another"],
         Plant::InsideCheck => &["a_wait_inside_a_publish_of_the_same_dispatcher_is_an_error"],
         Plant::WaitForLatch => &["a_waiter_is_not_misled_by_a_collector_in_the_middle"],

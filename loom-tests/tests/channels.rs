@@ -61,6 +61,22 @@ fn one_key_added_by_two_threads_has_one_number() {
 }
 
 #[test]
+fn a_key_finds_its_channel_though_another_thread_is_still_adding_it() {
+    model(preemptions(3).at_least(40), || {
+        let (tally, ran) = (Tally::new(), Ran::default());
+        let bus = Arc::new(Bus::new());
+        // So that a publish looks into the snapshot.
+        bus.subscribe(ran.subscriber(tally.canary())).detach();
+        let theirs = bus.clone();
+        let thread = spawn(move || theirs.topic::<Other>().publish(&Other).is_ok());
+        assert!(bus.topic::<Other>().publish(&Other).is_ok());
+        assert!(thread.join().unwrap());
+        assert_eq!(ran.count(), 2);
+        end(bus, &tally);
+    });
+}
+
+#[test]
 fn two_threads_that_register_for_a_new_type_are_both_heard() {
     model(preemptions(1).at_least(10_000), || {
         let (tally, ran) = (Tally::new(), Ran::default());

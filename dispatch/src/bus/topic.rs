@@ -221,25 +221,7 @@ impl<E: Event> Topic<E> {
     /// As [`Bus::publish`](crate::Bus::publish).
     #[inline(always)]
     pub fn publish(&self, event: &E) -> Result<(), Stopped<E::Stop>> {
-        #[cfg(feature = "recorder")]
-        if crate::recorder::attached() {
-            return crate::recorder::publish(Some(&**self.key.cell()), E::NAME, || self.publish_now(event));
-        }
-        self.publish_now(event)
-    }
-
-    #[inline(always)]
-    fn publish_now(&self, event: &E) -> Result<(), Stopped<E::Stop>> {
-        if let Some(host) = self.rules.host {
-            return host.publish(event);
-        }
-        let mut stopped = None;
-        let all = |tuned: Tuned<'_, _, _>| View::tuned(tuned).until_stopped(event, &mut stopped);
-        match self.key.read_within(self.rules.max_depth, all) {
-            Ok(None | Some(true)) => Ok(()),
-            Ok(Some(false)) => stopped.map_or(Ok(()), Err),
-            Err(deep) => self.rules.too_deep(deep),
-        }
+        self.rules.not_too_deep(self.try_publish(event))
     }
 
     /// As [`publish`](Self::publish), with an event that is built only if there is a subscriber on the bus.
@@ -251,51 +233,34 @@ impl<E: Event> Topic<E> {
     /// As [`publish`](Self::publish), and if `make` does.
     #[inline]
     pub fn publish_with<B: Borrow<E>>(&self, make: impl FnOnce() -> B) -> Result<(), Stopped<E::Stop>> {
-        #[cfg(feature = "recorder")]
-        if crate::recorder::attached() {
-            return crate::recorder::publish(Some(&**self.key.cell()), E::NAME, || {
-                self.publish_with_now(make)
-            });
-        }
-        self.publish_with_now(make)
-    }
-
-    #[inline(always)]
-    fn publish_with_now<B: Borrow<E>>(&self, make: impl FnOnce() -> B) -> Result<(), Stopped<E::Stop>> {
-        if let Some(host) = self.rules.host {
-            return host.publish(make().borrow());
-        }
-        let mut stopped = None;
-        let all = |tuned: Tuned<'_, _, _>| View::tuned(tuned).until_stopped(make().borrow(), &mut stopped);
-        match self.key.read_within(self.rules.max_depth, all) {
-            Ok(None | Some(true)) => Ok(()),
-            Ok(Some(false)) => stopped.map_or(Ok(()), Err),
-            Err(deep) => self.rules.too_deep(deep),
-        }
+        self.rules.not_too_deep(self.try_publish_with(make))
     }
 
     /// As [`publish`](Self::publish), with an error instead of a panic past the depth limit.
     ///
     /// # Errors
     /// [`PublishError`]: a subscriber stopped the event, or nobody was called since publishes are nested too deep.
-    #[inline]
+    #[inline(always)]
     pub fn try_publish(&self, event: &E) -> Result<(), PublishError<E::Stop>> {
-        #[cfg(feature = "recorder")]
-        if crate::recorder::attached() {
-            return crate::recorder::try_publish(Some(&**self.key.cell()), E::NAME, || {
-                self.try_publish_now(event)
-            });
-        }
-        self.try_publish_now(event)
+        self.try_publish_with(|| event)
     }
 
     #[inline(always)]
-    fn try_publish_now(&self, event: &E) -> Result<(), PublishError<E::Stop>> {
+    fn try_publish_with<B: Borrow<E>>(&self, make: impl FnOnce() -> B) -> Result<(), PublishError<E::Stop>> {
+        #[cfg(feature = "recorder")]
+        if crate::recorder::attached() {
+            return crate::recorder::publish(Some(&**self.key.cell()), E::NAME, || self.publish_now(make));
+        }
+        self.publish_now(make)
+    }
+
+    #[inline(always)]
+    fn publish_now<B: Borrow<E>>(&self, make: impl FnOnce() -> B) -> Result<(), PublishError<E::Stop>> {
         if let Some(host) = self.rules.host {
-            return host.publish(event).map_err(PublishError::Stopped);
+            return host.publish(make().borrow()).map_err(PublishError::Stopped);
         }
         let mut stopped = None;
-        let all = |tuned: Tuned<'_, _, _>| View::tuned(tuned).until_stopped(event, &mut stopped);
+        let all = |tuned: Tuned<'_, _, _>| View::tuned(tuned).until_stopped(make().borrow(), &mut stopped);
         match self.key.read_within(self.rules.max_depth, all) {
             Ok(None | Some(true)) => Ok(()),
             Ok(Some(false)) => stopped.map_or(Ok(()), |stopped| Err(PublishError::Stopped(stopped))),
