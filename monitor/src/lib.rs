@@ -2,3 +2,37 @@
 //!
 //! Part of `signalpost` (feature `monitor`), and re-exported by it as `signalpost::monitor`; depend on that. The only crate that
 //! starts a thread.
+
+mod config;
+mod limit;
+mod memory;
+mod memory_error;
+mod memory_event;
+mod pressure;
+mod builder;
+mod clock;
+mod error;
+mod event;
+mod function;
+mod monitor;
+mod signals;
+mod worker;
+#[doc(hidden)] // for the tests, which turn its clock by hand: not part of what semver covers
+pub mod schedule;
+mod usage;
+
+pub use config::{ConfigError, ConfigErrors, MonitorConfig};
+pub use limit::MemoryLimit;
+pub use memory::{
+    MemoryChange, MemoryCheck, MemoryCheckError, MemoryHandle, MemoryMode, MemoryState, MemoryTrend,
+    MemoryWatch, MemoryWatchBuilder, Steady,
+};
+pub use memory_error::MemoryError;
+pub use memory_event::{MemoryEvent, MemoryEvents, MemoryUsageThresholdExceeded, MemoryUsageUnderThreshold};
+pub use pressure::{MemoryPressure, PressureError, PressureWatch};
+pub use builder::{BusRef, MonitorBuilder};
+pub use error::{Activity, ForkedWhileRunning, FunctionPanicked, PeriodError, SettingError, StartError, StartedButStopped, StopError};
+pub use event::{MonitoringFunctionFailed, MonitoringFunctionSlow, PeriodicMonitorThreadStarted};
+pub use function::{FunctionId, FunctionInfo, FunctionName, MonitoringFunction};
+pub use monitor::{Hub, Monitor, MonitorRef, PeriodicMonitorThread};
+pub use usage::{MemoryFigure, MemoryInfo, MemorySource, ProcessMemory};
