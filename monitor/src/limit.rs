@@ -83,7 +83,7 @@ fn checked(share: f64, of: &'static str) -> Result<f64, MemoryError> {
 fn read(path: PathBuf) -> Result<(PathBuf, String), MemoryError> {
     match fs::read_to_string(&path) {
         Ok(text) => Ok((path, text)),
-        Err(error) => Err(MemoryError::Unreadable { path, error }),
+        Err(error) => Err(MemoryError::unreadable(path)(error)),
     }
 }
 

@@ -64,6 +64,11 @@ impl File {
         Ok(Self { kind, name, python_only, body })
     }
 
+    /// `input` or `expected`.
+    pub(crate) fn part(&self, key: &str) -> Result<&Value, String> {
+        field(&self.body, key)
+    }
+
     /// The rest of a case of the kinds `notify` and `classhandler`.
     pub(crate) fn bus_case(&self) -> Result<BusCase, String> {
         let classes = self.kind == "classhandler";

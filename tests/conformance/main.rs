@@ -9,6 +9,7 @@
 //! | `case`, `outcome`, `json` | what a file says |
 //! | `classes`, `model` | what it must give, without the bus |
 //! | `types`, `world`, `drive` | what our bus gives |
+//! | `memory`, `config` | the monitor's: what is said, what must come of it, what ours gives |
 //! | `rules` | the deviations, and the verdict |
 //! | `report` | a folder of cases, and the line |
 //! | `random`, `selftest` | cases that nobody recorded; what the runner itself must refuse |
@@ -16,9 +17,11 @@
 
 mod case;
 mod classes;
+mod config;
 mod drive;
 mod harness;
 mod json;
+mod memory;
 mod model;
 mod outcome;
 mod random;
@@ -40,6 +43,9 @@ fn main() -> ExitCode {
         Test { name: "the_live_walk_gives_every_recording", run: selftest::recordings },
         Test { name: "a_rule_fits_where_the_two_walks_differ_and_nowhere_else", run: selftest::rules_fit },
         Test { name: "every_rule_is_needed_and_none_fits_everything", run: selftest::rules_needed },
+        Test { name: "a_watch_on_memory_gives_what_the_model_says", run: memory::unrecorded },
+        Test { name: "a_setting_is_as_gevents_or_as_one_rule_says", run: config::unrecorded },
+        Test { name: "a_wrong_outcome_of_a_check_or_setting_fails", run: selftest::wrong_outcomes },
         Test { name: "a_wrong_trace_fails", run: selftest::wrong_traces },
         Test { name: "a_broken_file_is_an_error_that_says_where", run: selftest::broken_files },
         Test { name: "a_case_of_an_unknown_kind_is_skipped_and_counted", run: selftest::unknown_kinds },

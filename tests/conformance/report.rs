@@ -8,6 +8,7 @@ use crate::drive::drive;
 use crate::harness::{catch, with_stack};
 use crate::rules::{BUS_RULES, Deviation, Verdict, judge};
 use crate::types::Door;
+use crate::{config, memory};
 use std::collections::BTreeMap;
 use std::env;
 use std::fmt;
@@ -19,8 +20,12 @@ struct Kind {
     run: fn(&File) -> Result<Verdict, String>,
 }
 
-const KINDS: [Kind; 2] =
-    [Kind { name: "notify", run: on_a_bus }, Kind { name: "classhandler", run: on_a_bus }];
+const KINDS: [Kind; 4] = [
+    Kind { name: "notify", run: on_a_bus },
+    Kind { name: "classhandler", run: on_a_bus },
+    Kind { name: "memory", run: memory::run },
+    Kind { name: "config", run: config::run },
+];
 
 fn on_a_bus(file: &File) -> Result<Verdict, String> {
     let case = file.bus_case()?;
@@ -42,6 +47,7 @@ pub(crate) fn folder() -> PathBuf {
 pub(crate) struct Report {
     matched: usize,
     python_only: usize,
+    deviating: usize,
     deviate: BTreeMap<Deviation, Vec<String>>,
     unknown: BTreeMap<String, usize>,
     failed: Vec<String>,
@@ -69,8 +75,11 @@ impl Report {
         }
         match catch(|| (kind.run)(file))? {
             Verdict::Matched => self.matched += 1,
-            Verdict::Deviates(rule) => {
-                self.deviate.entry(rule).or_default().push(format!("{}--{}", file.kind, file.name));
+            Verdict::Deviates(rules) => {
+                self.deviating += 1;
+                for rule in rules {
+                    self.deviate.entry(rule).or_default().push(format!("{}--{}", file.kind, file.name));
+                }
             }
         }
         Ok(())
@@ -102,11 +111,10 @@ impl fmt::Display for Report {
         for failed in &self.failed {
             writeln!(f, "failed: {failed}")?;
         }
-        let deviate: usize = self.deviate.values().map(Vec::len).sum();
-        let Self { matched, python_only, failed, .. } = self;
+        let Self { matched, deviating, python_only, failed, .. } = self;
         write!(
             f,
-            "{matched} matched, {deviate} deviate by rule, {python_only} python-only, {} failed",
+            "{matched} matched, {deviating} deviate by rule, {python_only} python-only, {} failed",
             failed.len()
         )
     }

@@ -7,6 +7,7 @@
 use crate::case::{BusCase, Input};
 use crate::model::{self, Parting};
 use crate::outcome::Outcome;
+use std::fmt::Debug;
 
 /// A deviation, for people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,12 +48,62 @@ pub(crate) static BUS_RULES: [Rule; 2] = [
 ];
 
 /// What came of a case.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// As recorded from gevent.
     Matched,
-    /// Not as recorded, but as a rule says.
-    Deviates(Deviation),
+    /// Not as recorded, but as these rules say. At least one; each of another part of the case.
+    Deviates(Vec<Deviation>),
+}
+
+impl Verdict {
+    /// By what its parts deviate by.
+    pub(crate) fn of(deviations: impl IntoIterator<Item = Deviation>) -> Self {
+        let deviations: Vec<_> = deviations.into_iter().collect();
+        if deviations.is_empty() { Self::Matched } else { Self::Deviates(deviations) }
+    }
+}
+
+/// The same as a [`Rule`] for kinds whose inputs and outcomes are plain values.
+#[derive(Clone, Copy)]
+pub(crate) struct RuleOf<I, O> {
+    pub(crate) deviation: Deviation,
+    pub(crate) fits: fn(&I) -> bool,
+    pub(crate) model: fn(&I) -> O,
+}
+
+/// Holds what we gave against a recording, which the model of gevent must give too. Says by which rule we deviate.
+pub(crate) fn judge_value<I, O: PartialEq + Debug>(
+    input: &I,
+    recorded: &O,
+    gevent: &O,
+    ours: &O,
+    rules: &[RuleOf<I, O>],
+) -> Result<Option<Deviation>, String> {
+    if gevent != recorded {
+        return Err(format!(
+            "the model of gevent does not give the recording: {gevent:?}, expected {recorded:?}"
+        ));
+    }
+    let fitting: Vec<_> = rules.iter().filter(|rule| (rule.fits)(input)).collect();
+    let names = || fitting.iter().map(|rule| rule.deviation.name).collect::<Vec<_>>();
+    match (ours == recorded, fitting.as_slice()) {
+        (true, []) => Ok(None),
+        (false, []) => {
+            Err(format!("not as recorded, and no rule says so: found {ours:?}, expected {recorded:?}"))
+        }
+        (true, _) => Err(format!("as recorded, but a rule says that it must differ: {:?}", names())),
+        (false, [rule]) => match (rule.model)(input) {
+            expected if expected == *ours => Ok(Some(rule.deviation)),
+            expected => {
+                let name = rule.deviation.name;
+                Err(format!(
+                    "neither as recorded nor as the rule says ({name}): found {ours:?}, expected {expected:?}"
+                ))
+            }
+        },
+        (false, _) => Err(format!("more than one rule says that it must differ: {:?}", names())),
+    }
 }
 
 /// Holds what we gave against the case.
@@ -83,7 +134,7 @@ pub(crate) fn judge(case: &BusCase, rules: &[Rule], ours: &Outcome) -> Result<Ve
         return Err(format!("neither as recorded nor as the rule says ({name}): {difference}"));
     }
     match case.snapshot.as_ref().and_then(|snapshot| ours.difference(snapshot)) {
-        None => Ok(Verdict::Deviates(rule.deviation)),
+        None => Ok(Verdict::Deviates(vec![rule.deviation])),
         Some(difference) => Err(format!("as the rule says ({name}), but not as the case says: {difference}")),
     }
 }
