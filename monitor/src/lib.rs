@@ -3,25 +3,32 @@
 //! Part of `signalpost` (feature `monitor`), and re-exported by it as `signalpost::monitor`; depend on that. The only crate that
 //! starts a thread.
 
+mod builder;
+mod clock;
 mod config;
+mod error;
+mod event;
+mod function;
 mod limit;
 mod memory;
 mod memory_error;
 mod memory_event;
-mod pressure;
-mod builder;
-mod clock;
-mod error;
-mod event;
-mod function;
 mod monitor;
-mod signals;
-mod worker;
+mod pressure;
 #[doc(hidden)] // for the tests, which turn its clock by hand: not part of what semver covers
 pub mod schedule;
+mod signals;
 mod usage;
+mod worker;
 
+pub use builder::{BusRef, MonitorBuilder};
 pub use config::{ConfigError, ConfigErrors, MonitorConfig};
+pub use error::{
+    Activity, ForkedWhileRunning, FunctionPanicked, PeriodError, SettingError, StartError, StartedButStopped,
+    StopError,
+};
+pub use event::{MonitoringFunctionFailed, MonitoringFunctionSlow, PeriodicMonitorThreadStarted};
+pub use function::{FunctionId, FunctionInfo, FunctionName, MonitoringFunction};
 pub use limit::MemoryLimit;
 pub use memory::{
     MemoryChange, MemoryCheck, MemoryCheckError, MemoryHandle, MemoryMode, MemoryState, MemoryTrend,
@@ -29,10 +36,6 @@ pub use memory::{
 };
 pub use memory_error::MemoryError;
 pub use memory_event::{MemoryEvent, MemoryEvents, MemoryUsageThresholdExceeded, MemoryUsageUnderThreshold};
-pub use pressure::{MemoryPressure, PressureError, PressureWatch};
-pub use builder::{BusRef, MonitorBuilder};
-pub use error::{Activity, ForkedWhileRunning, FunctionPanicked, PeriodError, SettingError, StartError, StartedButStopped, StopError};
-pub use event::{MonitoringFunctionFailed, MonitoringFunctionSlow, PeriodicMonitorThreadStarted};
-pub use function::{FunctionId, FunctionInfo, FunctionName, MonitoringFunction};
 pub use monitor::{Hub, Monitor, MonitorRef, PeriodicMonitorThread};
+pub use pressure::{MemoryPressure, PressureError, PressureWatch};
 pub use usage::{MemoryFigure, MemoryInfo, MemorySource, ProcessMemory};

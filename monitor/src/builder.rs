@@ -1,0 +1,198 @@
+//! What a monitor is to be: its settings, checked together when it starts.
+
+use crate::error::{SettingError, StartError, StartedButStopped};
+use crate::event::PeriodicMonitorThreadStarted;
+use crate::monitor::{Monitor, Shared};
+use signalpost_dispatch::{Bus, Plugins, bus, plugins};
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// As many bytes as macOS shows. Linux shows the first 15, and who asks Rust is told the whole name.
+const NAME_LIMIT: usize = 63;
+
+/// The settings of a [`Monitor`], each with a default.
+///
+/// # Examples
+/// ```
+/// use signalpost::{Bus, monitor::Monitor};
+/// use std::{sync::Arc, time::Duration};
+///
+/// let monitor = Monitor::builder()
+///     .thread_name("orders-monitor")
+///     .bus(Arc::new(Bus::new()))
+///     .first_call_at_once(false)
+///     .slow_after(Duration::from_millis(50))
+///     .start()?;
+/// assert!(monitor.is_running());
+///
+/// let error = Monitor::builder().thread_name("").slow_after(Duration::ZERO).start().unwrap_err();
+/// assert_eq!(error.to_string(), "the monitor cannot start: \
+///     thread_name is empty: give it a name, or leave the setting out; \
+///     slow_after is zero: it must be longer (for never, `Duration::MAX`)");
+/// # Ok::<(), signalpost::monitor::StartError>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until `start`"]
+pub struct MonitorBuilder {
+    settings: Settings,
+    plugins: Option<&'static Plugins>,
+}
+
+/// What the thread goes by.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) thread_name: String,
+    pub(crate) bus: BusRef,
+    pub(crate) first_call_at_once: bool,
+    pub(crate) slow_after: Duration,
+    pub(crate) failures_before_removal: u32,
+}
+
+impl MonitorBuilder {
+    pub(crate) fn new() -> Self {
+        let settings = Settings {
+            thread_name: "signalpost-monitor".to_owned(),
+            bus: BusRef(Which::Process),
+            first_call_at_once: true,
+            slow_after: Duration::from_millis(100),
+            failures_before_removal: 5,
+        };
+        Self { settings, plugins: None }
+    }
+
+    /// The thread's name, of 1 to 63 bytes, without NUL: `signalpost-monitor`, unless this says otherwise. Linux shows the first
+    /// 15 bytes.
+    pub fn thread_name(mut self, name: impl Into<String>) -> Self {
+        self.settings.thread_name = name.into();
+        self
+    }
+
+    /// Where the monitor publishes: a `&'static Bus` or an `Arc<Bus>`. The [process-wide one](signalpost_dispatch::bus), unless this
+    /// says otherwise.
+    pub fn bus(mut self, bus: impl Into<BusRef>) -> Self {
+        self.settings.bus = bus.into();
+        self
+    }
+
+    /// Whose plugins are called at [`start`](Self::start): those of the [process-wide registry](signalpost_dispatch::plugins()),
+    /// unless this says otherwise.
+    pub fn plugins(mut self, plugins: &'static Plugins) -> Self {
+        self.plugins = Some(plugins);
+        self
+    }
+
+    /// Whether a function is first called when it is registered (true, the default) or a period later.
+    pub fn first_call_at_once(mut self, at_once: bool) -> Self {
+        self.settings.first_call_at_once = at_once;
+        self
+    }
+
+    /// How long a call of a function may take before it is told of, as a
+    /// [`MonitoringFunctionSlow`](crate::MonitoringFunctionSlow): 100 ms, unless this says otherwise.
+    pub fn slow_after(mut self, limit: Duration) -> Self {
+        self.settings.slow_after = limit;
+        self
+    }
+
+    /// How often a function may fail in a row: at that failure it is removed. 5, unless this says otherwise.
+    pub fn failures_before_removal(mut self, failures: u32) -> Self {
+        self.settings.failures_before_removal = failures;
+        self
+    }
+
+    /// Checks all settings, starts the thread, and publishes [`PeriodicMonitorThreadStarted`] from here, to subscribers and then
+    /// to plugins.
+    ///
+    /// # Errors
+    /// [`StartError`]: all settings that cannot be, or the system gave no thread; or a subscriber or a plugin stopped the event, and
+    /// the monitor, which runs, is in the error.
+    ///
+    /// # Panics
+    /// If a subscriber or a plugin does; the monitor is then told to end.
+    pub fn start(self) -> Result<Monitor, StartError> {
+        let errors = self.settings.errors();
+        if !errors.is_empty() {
+            return Err(StartError::Settings(errors));
+        }
+        let shared = Shared::new(self.settings);
+        shared.start().map_err(StartError::Thread)?;
+        let monitor = Monitor::of(shared);
+        let started = PeriodicMonitorThreadStarted::new(Arc::new((*monitor).clone()));
+        let registry = self.plugins.unwrap_or_else(plugins);
+        match monitor.bus().publish_and_call_plugins(&started, registry) {
+            Ok(()) => Ok(monitor),
+            Err(error) => Err(StartError::StartedButStopped(Box::new(StartedButStopped { monitor, error }))),
+        }
+    }
+}
+
+impl Settings {
+    fn errors(&self) -> Vec<SettingError> {
+        let name = &self.thread_name;
+        let mut errors = Vec::new();
+        if name.is_empty() {
+            errors.push(SettingError::ThreadNameEmpty);
+        }
+        if let Some(at) = name.find('\0') {
+            errors.push(SettingError::ThreadNameHasNul { name: name.clone(), at });
+        }
+        if name.len() > NAME_LIMIT {
+            errors.push(SettingError::ThreadNameTooLong { name: name.clone(), limit: NAME_LIMIT });
+        }
+        if self.slow_after.is_zero() {
+            errors.push(SettingError::ZeroDuration { setting: "slow_after" });
+        }
+        if self.failures_before_removal == 0 {
+            errors.push(SettingError::ZeroCount { setting: "failures_before_removal" });
+        }
+        errors
+    }
+}
+
+/// A bus that lives as long as it is needed: a `&'static Bus`, an `Arc<Bus>`, or the process-wide one (the default).
+#[derive(Clone, Default)]
+pub struct BusRef(Which);
+
+#[derive(Clone, Default)]
+enum Which {
+    #[default]
+    Process,
+    Static(&'static Bus),
+    Shared(Arc<Bus>),
+}
+
+impl From<&'static Bus> for BusRef {
+    fn from(bus: &'static Bus) -> Self {
+        Self(Which::Static(bus))
+    }
+}
+
+impl From<Arc<Bus>> for BusRef {
+    fn from(bus: Arc<Bus>) -> Self {
+        Self(Which::Shared(bus))
+    }
+}
+
+impl Deref for BusRef {
+    type Target = Bus;
+
+    fn deref(&self) -> &Bus {
+        match &self.0 {
+            Which::Process => bus(),
+            Which::Static(bus) => bus,
+            Which::Shared(bus) => bus,
+        }
+    }
+}
+
+impl fmt::Debug for BusRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Which::Process => f.write_str("BusRef(process-wide)"), // not made for this
+            Which::Static(bus) => bus.fmt(f),
+            Which::Shared(bus) => bus.fmt(f),
+        }
+    }
+}

@@ -1,0 +1,312 @@
+//! The monitor thread: sleep until the next deadline, call what is due, tell of what went wrong.
+//!
+//! Owns the thread's life, and what is known of it from outside. Not here: what is registered (`monitor.rs`), when it is due
+//! (`schedule.rs`).
+//!
+//! # Invariants
+//! 1. Nothing that a function or a subscriber does ends the thread: calls, reports and the destructors of what belongs to
+//!    users run inside `catch_unwind`.
+//! 2. Whoever changes what the thread looks at wakes it afterwards, and a wake that comes before the sleep is kept by the parker:
+//!    so nothing is overslept.
+//! 3. The thread of a process does nothing in another one: after each call it looks where it is.
+
+use crate::clock::Clock;
+use crate::error::{Activity, ForkedWhileRunning, FunctionPanicked, StopError, quietly};
+use crate::event::{MonitoringFunctionFailed, MonitoringFunctionSlow};
+use crate::function::{Function, Used};
+use crate::monitor::{Hub, Listed, Shared};
+use crate::schedule::Schedule;
+use crate::signals;
+use crossbeam_utils::sync::{Parker, Unparker};
+use signalpost_dispatch::{BoxError, Event};
+use std::fmt::{Arguments, Display};
+use std::io::{self, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::{self, ThreadId};
+use std::time::Duration;
+
+/// What is known of a monitor thread from outside. Each process has its own, so nobody meets a lock that was held at a fork.
+pub(crate) struct Worker {
+    process: u32,
+    unparker: Unparker,
+    thread: OnceLock<ThreadId>,
+    /// What it is at, and since when.
+    activity: Mutex<Option<(Activity, Duration)>>,
+    ended: Mutex<bool>,
+    ends: Condvar,
+}
+
+impl Worker {
+    pub(crate) fn new() -> (Parker, Arc<Self>) {
+        let parker = Parker::new();
+        let worker = Self {
+            process: process::id(),
+            unparker: parker.unparker().clone(),
+            thread: OnceLock::new(),
+            activity: Mutex::new(None),
+            ended: Mutex::new(false),
+            ends: Condvar::new(),
+        };
+        (parker, Arc::new(worker))
+    }
+
+    /// Whether it is a thread of this process.
+    pub(crate) fn is_here(&self) -> bool {
+        self.process == process::id()
+    }
+
+    pub(crate) fn thread(&self) -> Option<ThreadId> {
+        self.thread.get().copied()
+    }
+
+    /// Makes it look, unless it is this thread, which looks before it sleeps.
+    pub(crate) fn wake(&self) {
+        if self.thread() != Some(thread::current().id()) {
+            self.unparker.unpark();
+        }
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        *lock(&self.ended)
+    }
+
+    /// Waits until it has ended.
+    pub(crate) fn wait(&self, timeout: Duration, clock: Clock) -> Result<(), StopError> {
+        if self.thread() == Some(thread::current().id()) {
+            return Err(StopError::OnMonitorThread);
+        }
+        let waited = self.ends.wait_timeout_while(lock(&self.ended), timeout, |ended| !*ended);
+        let (ended, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        if *ended {
+            return Ok(());
+        }
+        drop(ended);
+        let (activity, since) = match lock(&self.activity).clone() {
+            Some((activity, since)) => (Some(activity), since),
+            None => (None, clock.now()),
+        };
+        Err(StopError::StillRunning { activity, running_for: clock.now().saturating_sub(since) })
+    }
+
+    fn is_at(&self, activity: Option<Activity>, clock: Clock) {
+        *lock(&self.activity) = activity.map(|activity| (activity, clock.now()));
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Says that the thread has ended, whatever ended it.
+struct Ends(Arc<Worker>);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        *lock(&self.0.ended) = true;
+        self.0.ends.notify_all();
+    }
+}
+
+pub(crate) fn spawn(shared: &Arc<Shared>, worker: Arc<Worker>, parker: Parker) -> io::Result<()> {
+    let thread = thread::Builder::new().name(shared.settings.thread_name.clone());
+    let (shared, known) = (shared.clone(), worker.clone());
+    let body = move || {
+        let _ = worker.thread.set(thread::current().id());
+        let ends = Ends(worker.clone());
+        let thread =
+            Thread { shared, worker, parker, schedule: Schedule::new(), known: Vec::new(), version: 0 };
+        match thread.run() {
+            Left::Ended => drop(ends),
+            // Its locks belong to a thread of the other process.
+            Left::Forked => std::mem::forget(ends),
+        }
+    };
+    let handle = signals::blocked(|| thread.spawn(body))?;
+    let _ = known.thread.set(handle.thread().id()); // unless it was first
+    Ok(())
+}
+
+/// The thread's own.
+struct Thread {
+    shared: Arc<Shared>,
+    worker: Arc<Worker>,
+    parker: Parker,
+    schedule: Schedule,
+    /// The functions of that version of the snapshot which the schedule has. 0 is before the first.
+    known: Vec<Listed>,
+    version: u64,
+}
+
+/// Why the thread came to its end.
+enum Left {
+    Ended,
+    /// A function forked, and returned in the child: this is the child's copy of the thread.
+    Forked,
+}
+
+impl Thread {
+    fn run(mut self) -> Left {
+        while !self.shared.is_stopping() {
+            self.look();
+            let (clock, next) = (self.shared.clock, self.schedule.next());
+            let now = clock.now();
+            match next {
+                Some(due) if due <= now => {
+                    if let Left::Forked = self.call_due(now) {
+                        return Left::Forked;
+                    }
+                }
+                next => match next.and_then(|due| clock.at(due)) {
+                    Some(due) => self.parker.park_deadline(due),
+                    None => self.parker.park(),
+                },
+            }
+        }
+        // What is known here keeps no closure: they are taken out of the functions.
+        self.shared.end();
+        Left::Ended
+    }
+
+    /// Brings the schedule up to the newest snapshot.
+    fn look(&mut self) {
+        let version = self.version;
+        let newer = self
+            .shared
+            .table
+            .read(|table| (table.version != version).then(|| (table.version, table.functions.clone())));
+        let Some((version, functions)) = newer.flatten() else { return };
+        let known = std::mem::replace(&mut self.known, functions);
+        self.version = version;
+        // Both are in the order of their places.
+        let mut old = known.iter().peekable();
+        for new in &self.known {
+            while let Some(gone) = old.next_if(|old| old.place < new.place) {
+                self.schedule.remove(gone.place);
+            }
+            match old.next_if(|old| old.place == new.place) {
+                Some(old) if Arc::ptr_eq(&old.function, &new.function) => {
+                    if old.period != new.period {
+                        self.schedule.set_period(new.place, new.period);
+                    }
+                }
+                _ => match new.function.due() {
+                    Some(due) => self.schedule.resume(new.place, new.period, due),
+                    None => {
+                        let at_once = self.shared.settings.first_call_at_once;
+                        self.schedule.add(new.place, new.period, new.function.since, at_once);
+                    }
+                },
+            }
+            new.function.set_due(self.schedule.due(new.place));
+        }
+        for gone in old {
+            self.schedule.remove(gone.place);
+        }
+        quietly(|| drop(known));
+    }
+
+    fn call_due(&mut self, now: Duration) -> Left {
+        for place in self.schedule.take_due(now) {
+            if self.shared.is_stopping() {
+                break;
+            }
+            // What `take_due` gives is what `look` put there.
+            if let Ok(at) = self.known.binary_search_by_key(&place, |listed| listed.place) {
+                let listed = self.known[at].clone();
+                if self.shared.is_current(&listed)
+                    && let Left::Forked = self.call(&listed)
+                {
+                    return Left::Forked;
+                }
+                self.schedule.done(place, self.shared.clock.now());
+                listed.function.set_due(self.schedule.due(place));
+            }
+        }
+        Left::Ended
+    }
+
+    /// Calls one function, and tells of what went wrong.
+    fn call(&self, listed: &Listed) -> Left {
+        let (shared, function, clock) = (&self.shared, &listed.function, self.shared.clock);
+        self.worker.is_at(Some(Activity::Function(function.name.clone())), clock);
+        let hub = Hub::new(shared, function.name.id);
+        let begun = clock.now();
+        let used = function.with(|call| catch_unwind(AssertUnwindSafe(|| call(&hub))));
+        if !self.worker.is_here() {
+            return Left::Forked;
+        }
+        let took = clock.now().saturating_sub(begun);
+        let error = match used {
+            Used::Done(Ok(Ok(()))) => None,
+            Used::Done(Ok(Err(error))) => Some(error),
+            Used::Done(Err(payload)) => Some(FunctionPanicked::new(payload).into()),
+            Used::InUse if shared.is_current(listed) => Some(ForkedWhileRunning.into()),
+            Used::Gone | Used::InUse => {
+                self.worker.is_at(None, clock);
+                return Left::Ended;
+            }
+        };
+        function.counts.ran(begun, took);
+        match error {
+            None => function.counts.in_a_row.store(0, Relaxed),
+            Some(error) => self.failed(function, error),
+        }
+        if took > shared.settings.slow_after {
+            let first = function.counts.slow.fetch_add(1, Relaxed) == 0;
+            let limit = shared.settings.slow_after;
+            self.tell(MonitoringFunctionSlow { function: function.name.clone(), took, limit }, first);
+        }
+        self.worker.is_at(None, clock);
+        if !shared.is_current(listed) {
+            quietly(|| function.discard());
+        }
+        Left::Ended
+    }
+
+    fn failed(&self, function: &Arc<Function>, error: BoxError) {
+        let (counts, limit) = (&function.counts, self.shared.settings.failures_before_removal);
+        let first = counts.failures.fetch_add(1, Relaxed) == 0;
+        let failures = counts.in_a_row.load(Relaxed).saturating_add(1);
+        counts.in_a_row.store(failures, Relaxed);
+        let mut removed = false;
+        if failures >= limit || error.is::<ForkedWhileRunning>() {
+            quietly(|| removed = self.shared.take_out(|other| std::ptr::eq(other, &**function)));
+        }
+        let function = function.name.clone();
+        self.tell(MonitoringFunctionFailed { function, error, failures, removed }, first || removed);
+    }
+
+    /// Publishes an event; where nobody listens, and it is `worth` it, writes it to standard error.
+    fn tell<E: Event<Stop = BoxError> + Display>(&self, event: E, worth: bool) {
+        let (shared, bus) = (&self.shared, &*self.shared.settings.bus);
+        self.worker.is_at(Some(Activity::Subscribers(E::NAME)), shared.clock);
+        let published = catch_unwind(AssertUnwindSafe(|| {
+            if worth && !bus.has_subscribers::<E>() {
+                say(format_args!("{event}"));
+            }
+            bus.try_publish(&event).map_err(|error| error.to_string())
+        }));
+        let failed = match published {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(error),
+            Err(payload) => Some(format!("a subscriber {}", FunctionPanicked::new(payload))),
+        };
+        quietly(|| drop(event));
+        if let Some(failed) = failed
+            && shared.failed_reports.fetch_add(1, Relaxed) == 0
+        {
+            say(format_args!(
+                "{} was not heard by all, which is said once and counted from now on: {failed}",
+                E::NAME
+            ));
+        }
+    }
+}
+
+/// A line on standard error, if there is one: whole, and in one piece.
+pub(crate) fn say(line: Arguments<'_>) {
+    let _ = io::stderr().write_all(format!("signalpost monitor: {line}\n").as_bytes());
+}
