@@ -113,7 +113,7 @@ fn all_events_go_by_the_hosts_list_in_its_order_and_its_stops_are_given_to_our_p
     FRAMEWORK.add(|event| as_refused(event).map_or(Ok(()), |event| refusal(event, "host, before")));
     signalpost::publish(&Will("")).unwrap();
     assert_eq!((taken(), FRAMEWORK.attached.load(SeqCst)), (vec!["host, before"], 0));
-    assert!(!bus().has_subscribers::<Will>());
+    assert!(bus().has_subscribers::<Will>(), "the host's are not known here, so there may be some");
     bus().publish(&Did("")).unwrap();
     bus().publish_any(&Did("")).unwrap();
     bus().try_publish(&Did("")).unwrap();

@@ -315,7 +315,9 @@ impl SharedCell<Channels> {
             let added = Channel { roster: empty.clone(), ended: Ended::default(), name, links: links.into() };
             Some((channels.with(key, added), ()))
         };
-        self.update_with(add, |(), _| Vec::new());
+        if self.update_with(add, |(), _| Vec::new()) {
+            self.trim();
+        }
         number
     }
 

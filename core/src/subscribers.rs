@@ -235,8 +235,12 @@ impl<E: ?Sized, X> SharedCell<Subscribers<E, X>> {
     /// A newcomer whose handle was cancelled or dropped before it was in the list does not come in, or goes out at once.
     ///
     /// # Panics
-    /// If a newcomer is for other types.
+    /// If a newcomer is for other types, or a change for another list than the first.
     pub fn apply(&self, record: Vec<Change>) -> bool {
+        assert!(
+            record.iter().all(|change| change.channel().is_none_or(|number| number == 0)),
+            "there is one list"
+        );
         apply(self, record)
     }
 }

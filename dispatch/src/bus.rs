@@ -15,12 +15,13 @@ pub use topic::{FamilyHandle, Topic};
 
 use crate::dispatcher::{SubscriberInfo, const_outside_loom};
 use crate::error::{PublishError, Stopped};
-use crate::event::{AnyEvent, Event, Family};
+use crate::event::{AnyEvent, Event, Family, sealed};
 use crate::register::make;
 use crate::stop::BusStop;
 use global::Host;
 use signalpost_core::{Channels, SharedCell, SnapshotCell, TooDeep};
 use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 use walk::{Any, PLAIN, View};
 
@@ -40,6 +41,8 @@ use walk::{Any, PLAIN, View};
 /// - **Cost**: wait-free but for the subscribers, as a dispatcher's publish, and with the same exceptions. A publish costs its own
 ///   subscribers and a look into a table of types, whatever else is registered; by a [`Topic`] it costs no look. A type that
 ///   nobody prepared costs one look more for each of its families.
+/// - **Once and weak** subscribers that have ended leave at the next write to their own list: that of plain subscribers, of their
+///   type, of their family.
 /// - **Registering** is lock-free, and its cost does not depend on what other types have registered.
 ///
 /// # Examples
@@ -209,7 +212,7 @@ impl Bus {
     /// # Panics
     /// As [`publish`](Self::publish).
     pub fn publish_any(&self, event: &dyn AnyEvent) -> Result<(), Stopped<BusStop>> {
-        event.publish_on(self)
+        event.publish_on(self, sealed::Ours::HERE)
     }
 
     /// Makes any number of changes in one swap, whatever types they are about: publishers see all of them or none. Returns
@@ -239,8 +242,12 @@ impl Bus {
     }
 
     /// Whether a publish of such an event would find a subscriber, counted as by
-    /// [`Dispatcher::has_subscribers`](crate::Dispatcher::has_subscribers).
+    /// [`Dispatcher::has_subscribers`](crate::Dispatcher::has_subscribers). True where a host publishes, whose subscribers are
+    /// not known here.
     pub fn has_subscribers<E: Event>(&self) -> bool {
+        if self.rules.host.is_some() {
+            return true;
+        }
         self.cell.read(|channels| View::<E>::of(channels).audience()).unwrap_or(0) > 0
     }
 
@@ -327,6 +334,10 @@ pub enum Listens {
     /// The event type or the family of this name.
     To(&'static str),
 }
+
+// A panic can leave a host in pieces, but not what is held here of it: a reference, and whether it knows us.
+impl UnwindSafe for Rules {}
+impl RefUnwindSafe for Rules {}
 
 impl Default for Bus {
     fn default() -> Self {

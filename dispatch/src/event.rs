@@ -45,7 +45,8 @@ pub trait Event: Sized + 'static {
     type Stop: EventStop;
 
     /// Shows the families that it belongs to, most specific first: that order is the one in which their handlers run. Names the
-    /// same families in the same order each time.
+    /// same families in the same order each time, each once: that is looked at when the type is prepared, by a
+    /// [`topic`](crate::Bus::topic) or else by [`prepare`](crate::Bus::prepare), which panics where it is not so.
     ///
     /// ```
     /// # use signalpost::{BoxError, Event, FamilyVisitor, family};
@@ -142,20 +143,28 @@ pub(crate) mod sealed {
     use crate::error::{PublishError, Stopped};
     use crate::stop::{BusStop, EventStop};
 
+    /// What only this library can make: methods of a sealed trait can be called on a `dyn` of a public one.
+    #[derive(Clone, Copy, Debug)]
+    pub struct Ours(());
+
+    impl Ours {
+        pub(crate) const HERE: Self = Self(());
+    }
+
     /// Visitors are the library's own.
     pub trait Visitor {}
     /// Every event is an [`AnyEvent`](super::AnyEvent), and nothing else is.
     pub trait Any {
-        fn publish_on(&self, bus: &Bus) -> Result<(), Stopped<BusStop>>;
-        fn publish_here(&self, bus: &Bus) -> Result<(), PublishError<BusStop>>;
+        fn publish_on(&self, bus: &Bus, _: Ours) -> Result<(), Stopped<BusStop>>;
+        fn publish_here(&self, bus: &Bus, _: Ours) -> Result<(), PublishError<BusStop>>;
     }
 
     impl<E: super::Event> Any for E {
-        fn publish_on(&self, bus: &Bus) -> Result<(), Stopped<BusStop>> {
+        fn publish_on(&self, bus: &Bus, _: Ours) -> Result<(), Stopped<BusStop>> {
             bus.publish(self).map_err(as_one_of_many)
         }
 
-        fn publish_here(&self, bus: &Bus) -> Result<(), PublishError<BusStop>> {
+        fn publish_here(&self, bus: &Bus, _: Ours) -> Result<(), PublishError<BusStop>> {
             bus.publish_here(self).map_err(|error| match error {
                 PublishError::Stopped(stopped) => PublishError::Stopped(as_one_of_many(stopped)),
                 PublishError::TooDeep(deep) => PublishError::TooDeep(deep),
@@ -215,7 +224,7 @@ macro_rules! __event_items {
         $crate::__event_items! { {$($seen)?} $($($rest)*)? }
     };
     ({$($seen:ident)?} families = [$($family:ty),* $(,)?] $(, $($rest:tt)*)?) => {
-        fn families<V: $crate::FamilyVisitor<Self>>(visitor: V) -> V {
+        fn families<__V: $crate::FamilyVisitor<Self>>(visitor: __V) -> __V {
             visitor$(.visit::<$family>(|event| event))*
         }
         $crate::__event_items! { {$($seen)?} $($($rest)*)? }

@@ -4,6 +4,11 @@
 ///
 /// Only `Err` stops an event; with `()` the check compiles away where the subscriber is called, and with
 /// `X = Infallible` in the whole walk. Sealed by its shape: there is nothing else that a publisher could do with a value.
+#[diagnostic::on_unimplemented(
+    message = "a subscriber cannot return `{Self}`",
+    label = "returns `{Self}`",
+    note = "it returns `()`, or `Result<(), X>` with the `X` that stops events here, or never"
+)]
 pub trait Outcome<X>: sealed::Sealed<X> {
     /// The value as the dispatcher wants it.
     fn into_result(self) -> Result<(), X>;

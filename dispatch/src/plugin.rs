@@ -296,7 +296,7 @@ impl<X: fmt::Debug + fmt::Display> Error for StoppedBy<X> {}
 /// An event: a plugin failed, and [`Policy::Isolate`](crate::Policy::Isolate) kept that from the publisher.
 ///
 /// Published on the same bus, on the same thread, before the next plugin is called. It calls no plugins itself. An error of one of
-/// its subscribers stops this report alone.
+/// its subscribers stops this report alone; a panic of one unwinds to the publisher, as any subscriber's does.
 ///
 /// # Examples
 /// ```

@@ -30,7 +30,7 @@ impl fmt::Display for Veto {
 
 /// What a subscriber of many events stops one with; and what stops an event that may be vetoed.
 ///
-/// `?` makes a failure of any error. It is not an [`Error`] itself, which is what lets it be made of all of them.
+/// `?` makes a failure of any error (of a boxed one, `.map_err(BusStop::fail)?` does). It is not an [`Error`] itself, which is what lets it be made of all of them.
 ///
 /// # Examples
 /// ```
@@ -80,6 +80,16 @@ impl fmt::Display for BusStop {
 impl<E: Error + Send + Sync + 'static> From<E> for BusStop {
     fn from(error: E) -> Self {
         Self::Fail(error.into())
+    }
+}
+
+impl From<BusStop> for BoxError {
+    /// The failure itself; of a veto, its text.
+    fn from(stop: BusStop) -> Self {
+        match stop {
+            BusStop::Fail(error) => error,
+            BusStop::Veto(veto) => veto.to_string().into(),
+        }
     }
 }
 

@@ -372,3 +372,24 @@ fn an_event_type_of_any_kind_may_be_published_on_any_thread_by_handles_that_are_
     assert_eq!(threads.map(|thread| thread.join().unwrap()), [1, 1]);
     let _strict = bus.topic::<Strict>();
 }
+
+#[test]
+fn types_that_are_added_one_by_one_leave_few_tables_behind() {
+    struct Numbered<const N: usize>;
+    impl<const N: usize> signalpost::Event for Numbered<N> {
+        const NAME: &'static str = "test.numbered";
+        type Stop = signalpost::BoxError;
+    }
+    macro_rules! add {
+        ($bus:ident, $($n:literal)*) => { $(
+            let _ = $bus.topic::<Numbered<{ 10 * $n }>>();
+            let _ = $bus.topic::<Numbered<{ 10 * $n + 1 }>>();
+            let _ = $bus.topic::<Numbered<{ 10 * $n + 2 }>>();
+            let _ = $bus.topic::<Numbered<{ 10 * $n + 3 }>>();
+            let _ = $bus.topic::<Numbered<{ 10 * $n + 4 }>>();
+        )* };
+    }
+    let bus = Bus::new();
+    add!(bus, 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29);
+    assert!(bus.retired() < 100, "{} of 150", bus.retired());
+}

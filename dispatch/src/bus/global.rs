@@ -5,7 +5,7 @@
 
 use super::{Bus, FamilyHandle, Rules, Topic};
 use crate::error::{PublishError, Stopped};
-use crate::event::{AnyEvent, Event, Family};
+use crate::event::{AnyEvent, Event, Family, sealed::Ours};
 use crate::options::SubscribeOptions;
 use crate::outcome::Outcome;
 use crate::stop::{BusStop, EventStop};
@@ -72,10 +72,12 @@ pub fn family<F: Family>() -> FamilyHandle<F> {
 
 /// A framework that has a notify of its own, through which all events of the process-wide bus are to go.
 ///
-/// Object-safe, so that it can be installed by [`set_global`]. What the process-wide bus promises of order, stop and cost then
-/// holds among those who subscribed here; the rest is the host's.
+/// Object-safe, so that it can be installed by [`set_global`]. What the process-wide bus promises of order and cost then
+/// holds among those who subscribed here; the rest is the host's. All stops come to publishers by way of the host, as a
+/// [`BusStop`]: those of our own subscribers too, which [`Stopped`] then names the host for.
 pub trait HostBus: Sync {
-    /// Gives an event to the host's subscribers, until one stops it.
+    /// Gives an event to the host's subscribers, until one stops it. Holds no lock while it calls them: they may publish, and
+    /// subscribe.
     ///
     /// # Errors
     /// What stopped it.
@@ -100,7 +102,7 @@ impl HostSubscriber {
     /// As [`Bus::publish`].
     pub fn call(&self, event: &dyn AnyEvent) -> Result<(), BusStop> {
         let bus = bus();
-        match event.publish_here(bus) {
+        match event.publish_here(bus, Ours::HERE) {
             Ok(()) => Ok(()),
             Err(PublishError::Stopped(stopped)) => Err(stopped.error),
             Err(PublishError::TooDeep(deep)) => bus.rules.too_deep(deep),
@@ -143,16 +145,17 @@ impl Host {
 /// # Examples
 /// ```
 /// use signalpost::{AnyEvent, BusStop, HostBus, HostSubscriber, event, set_global};
-/// use std::sync::Mutex;
+/// use std::sync::{Arc, Mutex};
 ///
 /// /// A framework with a list of functions.
-/// struct Framework(Mutex<Vec<Box<dyn Fn(&dyn AnyEvent) -> Result<(), BusStop> + Send>>>);
+/// struct Framework(Mutex<Vec<Arc<dyn Fn(&dyn AnyEvent) -> Result<(), BusStop> + Send + Sync>>>);
 /// impl HostBus for Framework {
 ///     fn publish(&self, event: &dyn AnyEvent) -> Result<(), BusStop> {
-///         self.0.lock().unwrap().iter().try_for_each(|call| call(event))
+///         let all = self.0.lock().unwrap().clone(); // not called with the lock held
+///         all.iter().try_for_each(|call| call(event))
 ///     }
 ///     fn subscribe(&self, ours: HostSubscriber) {
-///         self.0.lock().unwrap().push(Box::new(move |event| ours.call(event)));
+///         self.0.lock().unwrap().push(Arc::new(move |event| ours.call(event)));
 ///     }
 /// }
 /// static FRAMEWORK: Framework = Framework(Mutex::new(Vec::new()));

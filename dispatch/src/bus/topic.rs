@@ -270,7 +270,8 @@ impl<E: Event> Topic<E> {
 
     /// Whether a publish would find a subscriber: see [`Bus::has_subscribers`](crate::Bus::has_subscribers).
     pub fn has_subscribers(&self) -> bool {
-        matches!(self.key.read_within(u32::MAX, |tuned| View::tuned(tuned).audience()), Ok(Some(1..)))
+        self.rules.host.is_some()
+            || matches!(self.key.read_within(u32::MAX, |tuned| View::tuned(tuned).audience()), Ok(Some(1..)))
     }
 }
 

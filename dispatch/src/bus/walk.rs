@@ -205,10 +205,11 @@ impl<E: Event> View<'_, E> {
         let (before, after) = plain_sizes(self.channels);
         let handlers = self.handlers_before(usize::MAX);
         let (position, not_run) = match part {
-            Part::Before => (position, before - position - 1 + handlers + after),
+            Part::Before => (position, before.saturating_sub(position + 1) + handlers + after),
             Part::Handlers(list) => {
                 let (own, earlier) = (position + 1 + not_run, self.handlers_before(list));
-                (before + earlier + position, not_run + (handlers - earlier - own) + after)
+                // Saturating: an event whose `families` answers differently each time shall not bring this down.
+                (before + earlier + position, not_run + handlers.saturating_sub(earlier + own) + after)
             }
             Part::After => (position - 1 + handlers, not_run), // the divider is one in the list, and none here
         };

@@ -19,7 +19,8 @@ pub struct Recv<'r, T> {
 
 impl<T> Receiver<T> {
     /// Takes the oldest event; a task waits for one. Dropped before that it takes none, and another receiver is woken
-    /// in its place where need be. Of any executor.
+    /// in its place where need be. Of any executor. Kept, but neither polled nor dropped, it may have been told of an event
+    /// that nobody else is then told of.
     ///
     /// # Errors
     /// [`RecvError::Closed`].

@@ -5,8 +5,8 @@
 use super::sleep::Slot;
 use super::{RecvError, Shared};
 use crate::subscription::Subscription;
-use signalpost_core::SubscriberId;
 use signalpost_core::sync::plain::Relaxed;
+use signalpost_core::{SubscriberId, WaitError};
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -132,6 +132,29 @@ impl<T> Receiver<T> {
         let ended = self.queue.subscription.cancel();
         self.shared().sleep.close();
         ended
+    }
+
+    /// Ends the subscription, for all clones, and waits until no publish is under way that could still put its event in: what is there
+    /// then is all there will be. For an orderly end: this, then take what is left. Blocking.
+    ///
+    /// # Errors
+    /// As [`Subscription::cancel_and_wait`]; the subscription is cancelled all the same.
+    ///
+    /// # Examples
+    /// ```
+    /// use signalpost::{Dispatcher, Full};
+    /// use std::{convert::Infallible, time::Duration};
+    ///
+    /// let jobs: Dispatcher<u32, Infallible> = Dispatcher::new();
+    /// let queue = jobs.subscribe_queue(8, Full::DropNewest);
+    /// jobs.publish(&1);
+    /// queue.cancel_and_wait(Duration::from_secs(1))?;
+    /// jobs.publish(&2); // finds nobody
+    /// assert_eq!(queue.iter().collect::<Vec<_>>(), [1]);
+    /// # Ok::<(), signalpost::WaitError>(())
+    /// ```
+    pub fn cancel_and_wait(&self, timeout: Duration) -> Result<(), WaitError> {
+        self.queue.subscription.cancel_and_wait(timeout)
     }
 
     /// Has publishes skip the queue, for all clones. See [`Subscription::pause`].

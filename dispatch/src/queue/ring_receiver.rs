@@ -13,9 +13,9 @@ use super::RecvError;
 use super::rings::{Rings, Theirs};
 use super::sleep::{Added, Slot};
 use crate::subscription::Subscription;
-use signalpost_core::SubscriberId;
 use signalpost_core::sync::Ordering::Relaxed;
 use signalpost_core::sync::Plant;
+use signalpost_core::{SubscriberId, WaitError};
 use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -195,6 +195,15 @@ impl<T: Send + 'static> RingReceiver<T> {
         let ended = self.subscription.cancel();
         self.shared.sleep.close();
         ended
+    }
+
+    /// Ends the subscription, and waits until no publish is under way that could still put its event in: what is there
+    /// then is all there will be. For an orderly end: this, then take what is left. Blocking.
+    ///
+    /// # Errors
+    /// As [`Subscription::cancel_and_wait`]; the subscription is cancelled all the same.
+    pub fn cancel_and_wait(&self, timeout: Duration) -> Result<(), WaitError> {
+        self.subscription.cancel_and_wait(timeout)
     }
 
     /// Has publishes skip the rings. See [`Subscription::pause`].

@@ -262,7 +262,8 @@ impl<E: ?Sized + 'static, X: 'static> Dispatcher<E, X> {
     /// its ring, which allocates for the whole capacity and enrols it in a list that is lock-free
     /// ([`crossbeam_queue::SegQueue`]); [`RingReceiver::warm_up`] has that done before. Waking is as for a queue.
     ///
-    /// The ring of a thread that ended is emptied, then freed. A thread that keeps running after the receiver is gone
+    /// The ring of a thread that ended is emptied, then freed, when the receiver next looks: threads that come and go while it
+    /// does not leave a ring each. A thread that keeps running after the receiver is gone
     /// keeps the memory of its ring, empty, until it makes another one or ends.
     ///
     /// # Panics
