@@ -17,6 +17,7 @@ pub use trend::MemoryTrend;
 use crate::limit::MemoryLimit;
 use crate::memory_error::MemoryError;
 use crate::memory_event::{MemoryUsageThresholdExceeded, MemoryUsageUnderThreshold};
+use crate::monitor::Hub;
 use crate::usage::{MemoryFigure, MemoryInfo, MemorySource, ProcessMemory};
 use signalpost_dispatch::{BoxError, Bus, Stopped};
 use std::error::Error;
@@ -120,6 +121,37 @@ impl MemoryWatch {
             Ok(()) => Ok(done),
             Err(stopped) => Err(MemoryCheckError::Stopped(Box::new((done, stopped)))),
         }
+    }
+
+    /// As a function for a [`Monitor`](crate::Monitor), which calls it on its thread: each call is a [`check`](Self::check) that publishes on
+    /// the monitor's bus. Take a [`handle`](Self::handle) before, to change the limit.
+    ///
+    /// A check that fails is a failure of the function, and is published as such
+    /// ([`MonitoringFunctionFailed`](crate::MonitoringFunctionFailed)); after so many in a row as
+    /// [`failures_before_removal`](crate::MonitorBuilder::failures_before_removal) says, the monitor drops the watch.
+    ///
+    /// # Examples
+    /// ```
+    /// use signalpost::Bus;
+    /// use signalpost::monitor::{
+    ///     MemoryInfo, MemoryLimit, MemoryUsageThresholdExceeded, MemoryWatch, Monitor,
+    /// };
+    /// use std::{sync::{Arc, mpsc}, time::Duration};
+    ///
+    /// let (bus, (told, hear)) = (Arc::new(Bus::new()), mpsc::channel());
+    /// let _sub = bus.topic::<MemoryUsageThresholdExceeded>().subscribe(move |event| {
+    ///     let _ = told.send(event.mem_usage);
+    /// });
+    /// let monitor = Monitor::builder().bus(bus.clone()).start()?;
+    ///
+    /// let watch = MemoryWatch::builder().limit(MemoryLimit::Bytes(100));
+    /// let watch = watch.source(|| Ok(MemoryInfo::new(150))).build()?; // of a test; leave it out
+    /// monitor.add_monitoring_function(watch.into_function(), Duration::from_secs(5))?;
+    /// assert_eq!(hear.recv()?, 150);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn into_function(mut self) -> impl FnMut(&Hub) -> Result<(), BoxError> + Send + 'static {
+        move |hub| Ok(self.check(hub.bus()).map(drop)?)
     }
 
     /// The limit, to be looked at and changed from any thread.

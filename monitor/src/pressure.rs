@@ -3,6 +3,7 @@
 //! Owns the reading and its threshold. Not here: how much memory there is; a machine can be full and not wait, and the other way round.
 
 use crate::memory_error::MemoryError;
+use crate::monitor::Hub;
 use signalpost_dispatch::{BoxError, Bus, Stopped, event};
 use std::error::Error;
 use std::fmt;
@@ -91,7 +92,7 @@ impl std::str::FromStr for MemoryPressure {
 /// Publishes [`MemoryPressure`] when `some_avg10` reaches a threshold, and again only after it has been below half of that.
 ///
 /// Starts no thread: whoever checks it also says when; more often than the kernel's own 2 seconds tells nothing new. A check costs one
-/// read of a file, about 6 µs. Needs Linux 4.20, built and started with PSI.
+/// open and read of a file, about 9 µs. Needs Linux 4.20, built and started with PSI.
 ///
 /// # Examples
 /// ```
@@ -169,6 +170,11 @@ impl PressureWatch {
         self.told = true;
         bus.publish(&pressure)?;
         Ok(Some(pressure))
+    }
+
+    /// As a function for a [`Monitor`](crate::Monitor), as [`MemoryWatch::into_function`](crate::MemoryWatch::into_function).
+    pub fn into_function(mut self) -> impl FnMut(&Hub) -> Result<(), BoxError> + Send + 'static {
+        move |hub| Ok(self.check(hub.bus()).map(drop)?)
     }
 }
 

@@ -255,7 +255,7 @@ pub(crate) fn unrecorded() -> Result<(), String> {
     for value in values {
         for (variable, takes) in settings {
             for assigned in [true, false] {
-                if !assigned && !(value.is_string() || value.is_null()) {
+                if !(assigned || value.is_string() || value.is_null()) {
                     continue; // an environment has texts
                 }
                 let row = Row { variable: variable.into(), takes, assigned, value: value.clone() };

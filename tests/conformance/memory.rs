@@ -46,7 +46,7 @@ pub(crate) static RULES: [RuleOf<Vec<Step>, Vec<Checked>>; 1] = [RuleOf {
         replaces: "S-79",
     },
     fits: |steps| gevent(steps).iter().any(|checked| checked.raised.is_some()),
-    model: ours,
+    model: |steps| ours(steps),
 }];
 
 pub(crate) fn run(file: &File) -> Result<Verdict, String> {
@@ -94,7 +94,7 @@ fn gevent(steps: &[Step]) -> Vec<Checked> {
     model(steps, true)
 }
 
-fn ours(steps: &Vec<Step>) -> Vec<Checked> {
+fn ours(steps: &[Step]) -> Vec<Checked> {
     model(steps, false)
 }
 
