@@ -96,7 +96,7 @@ impl Schedule {
     }
 
     /// The earliest deadline of what is not being called.
-    pub fn next(&mut self) -> Option<Duration> {
+    pub fn next_due(&mut self) -> Option<Duration> {
         while let Some(Reverse((due, place, ticket))) = self.heap.peek() {
             if self.entries.get(place).is_some_and(|entry| entry.ticket == *ticket) {
                 return Some(*due);
@@ -114,7 +114,7 @@ impl Schedule {
     /// What is due at `now`, in the order of registration. Each has no deadline until it is [`done`](Self::done).
     pub fn take_due(&mut self, now: Duration) -> Vec<u64> {
         let mut due = Vec::new();
-        while self.next().is_some_and(|next| next <= now) {
+        while self.next_due().is_some_and(|next| next <= now) {
             if let Some(Reverse((_, place, _))) = self.heap.pop()
                 && let Some(entry) = self.entries.get_mut(&place)
             {
@@ -166,4 +166,20 @@ fn on_grid(begun: Duration, period: Duration, now: Duration) -> Option<Duration>
     let nanos = begun.as_nanos() + (behind / period + 1) * period;
     const SECOND: u128 = 1_000_000_000;
     Some(Duration::new(u64::try_from(nanos / SECOND).ok()?, (nanos % SECOND) as u32))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deadlines_that_were_changed_before_they_came_do_not_pile_up() {
+        let mut schedule = Schedule::new();
+        for n in 1..=10_000 {
+            schedule.add(n % 4, Duration::from_secs(n), Duration::from_secs(n), false);
+            assert!(schedule.set_period(n % 4, Duration::from_secs(2 * n)));
+            assert!(schedule.heap.len() <= 2 * schedule.len() + 65, "{}", schedule.heap.len());
+        }
+        assert_eq!(schedule.next_due(), Some(Duration::from_secs(3 * 9_997)));
+    }
 }

@@ -151,7 +151,7 @@ impl Thread {
     fn run(mut self) -> Left {
         while !self.shared.is_stopping() {
             self.look();
-            let (clock, next) = (self.shared.clock, self.schedule.next());
+            let (clock, next) = (self.shared.clock, self.schedule.next_due());
             let now = clock.now();
             match next {
                 Some(due) if due <= now => {
