@@ -2,6 +2,20 @@
 //!
 //! Part of `signalpost` (feature `monitor`), and re-exported by it as `signalpost::monitor`; depend on that. The only crate that
 //! starts a thread.
+//!
+//! | module | owns |
+//! |---|---|
+//! | `builder` | settings, checked together at the start |
+//! | `monitor` | the handles: add, change, remove, stop; what a forked child does |
+//! | `worker` | the thread: sleep, call, tell of what went wrong |
+//! | `schedule`, `clock` | which function is due next; the time it is told |
+//! | `function` | what a function is, and what is known of its calls |
+//! | `signals` | the thread's signal mask |
+//! | `memory`, `limit`, `usage`, `pressure` | the watch on memory: readings, limits, what they mean |
+//! | `config` | settings by environment |
+//! | `event`, `error`, `memory_event`, `memory_error` | what is published, and what can go wrong |
+
+#![forbid(unsafe_code)]
 
 mod builder;
 mod clock;

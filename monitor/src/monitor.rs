@@ -475,7 +475,8 @@ pub(crate) struct Shared {
 /// The snapshot.
 #[derive(Clone, Default)]
 pub(crate) struct Table {
-    pub(crate) functions: Vec<Listed>,
+    /// Shared with the thread, and with snapshots that differ elsewhere.
+    pub(crate) functions: Arc<Vec<Listed>>,
     /// Changes with the functions.
     pub(crate) version: u64,
     places: u64,
@@ -502,13 +503,7 @@ impl Snapshot for Table {
 
 impl Table {
     fn changed(&self, functions: Vec<Listed>) -> Self {
-        Self { functions, version: self.version + 1, ..self.clone_head() }
-    }
-
-    /// All but the functions.
-    fn clone_head(&self) -> Self {
-        let Self { functions: _, version, places, ref worker, ended } = *self;
-        Self { functions: Vec::new(), version, places, worker: worker.clone(), ended }
+        Self { functions: Arc::new(functions), version: self.version + 1, ..self.clone() }
     }
 }
 
@@ -583,7 +578,7 @@ impl Shared {
             if table.ended || self.is_stopping() {
                 return None;
             }
-            let mut functions = table.functions.clone();
+            let mut functions = Vec::clone(&table.functions);
             let key = &function.name.key;
             let same = |listed: &&mut Listed| key.is_some() && listed.function.name.key == *key;
             let mut places = table.places;
@@ -610,7 +605,7 @@ impl Shared {
 
     fn set_period(self: &Arc<Self>, id: FunctionId, period: Duration) -> bool {
         let changed = self.table.update(|table| {
-            let mut functions = table.functions.clone();
+            let mut functions = Vec::clone(&table.functions);
             functions.iter_mut().find(|listed| listed.function.name.id == id)?.period = period;
             Some(table.changed(functions))
         });
@@ -623,7 +618,7 @@ impl Shared {
         let mut removed = None;
         let changed = self.table.update(|table| {
             let at = table.functions.iter().position(|listed| which(&listed.function))?;
-            let mut functions = table.functions.clone();
+            let mut functions = Vec::clone(&table.functions);
             removed = Some(functions.remove(at).function);
             Some(table.changed(functions))
         });
@@ -645,9 +640,9 @@ impl Shared {
 
     /// Takes all functions out, and lets none in any more.
     pub(crate) fn end(&self) {
-        let mut functions = Vec::new();
+        let mut functions = Arc::default();
         self.table.update(|table| {
-            functions.clone_from(&table.functions);
+            functions = table.functions.clone();
             Some(Table { ended: true, ..table.changed(Vec::new()) })
         });
         functions.iter().for_each(|listed| quietly(|| listed.function.discard()));

@@ -117,7 +117,7 @@ pub(crate) fn spawn(shared: &Arc<Shared>, worker: Arc<Worker>, parker: Parker) -
         let _ = worker.thread.set(thread::current().id());
         let ends = Ends(worker.clone());
         let thread =
-            Thread { shared, worker, parker, schedule: Schedule::new(), known: Vec::new(), version: 0 };
+            Thread { shared, worker, parker, schedule: Schedule::new(), known: Arc::default(), version: 0 };
         match thread.run() {
             Left::Ended => drop(ends),
             // Its locks belong to a thread of the other process.
@@ -136,7 +136,7 @@ struct Thread {
     parker: Parker,
     schedule: Schedule,
     /// The functions of that version of the snapshot which the schedule has. 0 is before the first.
-    known: Vec<Listed>,
+    known: Arc<Vec<Listed>>,
     version: u64,
 }
 
@@ -182,7 +182,7 @@ impl Thread {
         self.version = version;
         // Both are in the order of their places.
         let mut old = known.iter().peekable();
-        for new in &self.known {
+        for new in &*self.known {
             while let Some(gone) = old.next_if(|old| old.place < new.place) {
                 self.schedule.remove(gone.place);
             }
