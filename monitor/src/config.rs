@@ -2,6 +2,9 @@
 //!
 //! Owns gevent's settings with their texts, and what is wrong with one. Not here: what a setting does (the monitor, `memory.rs`).
 
+use crate::limit::MemoryLimit;
+use crate::memory::MemoryWatch;
+use crate::memory_error::MemoryError;
 use std::env;
 use std::error::Error;
 use std::ffi::{OsStr, OsString};
@@ -111,11 +114,12 @@ impl MonitorConfig {
     ///
     /// # Examples
     /// ```no_run
-    /// use signalpost::monitor::{MemoryLimit, MemoryWatch, MonitorConfig};
+    /// use signalpost::monitor::MonitorConfig;
     /// let config = MonitorConfig::from_env()?;
-    /// let limit = config.max_memory_usage.map_or(MemoryLimit::Off, MemoryLimit::Bytes);
-    /// let watch = MemoryWatch::builder().limit(limit).build()?;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// if config.monitor_thread {
+    ///     println!("{config:?}");
+    /// }
+    /// # Ok::<(), signalpost::monitor::ConfigErrors>(())
     /// ```
     pub fn from_env() -> Result<Self, ConfigErrors> {
         Self::from_vars(SETTINGS.iter().filter_map(|setting| {
@@ -146,6 +150,33 @@ impl MonitorConfig {
             }
         }
         if errors.is_empty() { Ok(config) } else { Err(ConfigErrors(errors)) }
+    }
+
+    /// The watch on memory that the settings ask for, by gevent's rules, and how often it is to be checked; nothing if that is off.
+    ///
+    /// Without `max_memory_usage` too there is one, which reads nothing until its [`handle`](MemoryWatch::handle) sets a limit. The period is
+    /// as it was set: gevent's has a floor of 2 s, since its readings cost more.
+    ///
+    /// # Errors
+    /// As [`MemoryWatchBuilder::build`](crate::MemoryWatchBuilder::build): there is no figure of memory here.
+    ///
+    /// # Examples
+    /// ```
+    /// use signalpost::monitor::{Monitor, MonitorConfig};
+    /// let config = MonitorConfig::from_vars([("SIGNALPOST_MONITOR_MEMORY_MAX", "2gb")])?;
+    /// let monitor = Monitor::builder().start()?;
+    /// # if cfg!(target_os = "linux") {
+    /// if let Some((watch, period)) = config.memory_watch()? {
+    ///     monitor.add_monitoring_function(watch.into_function(), period)?;
+    /// }
+    /// assert_eq!(monitor.functions().len(), 1);
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn memory_watch(&self) -> Result<Option<(MemoryWatch, Duration)>, MemoryError> {
+        let Some(period) = self.memory_monitor_period else { return Ok(None) };
+        let limit = self.max_memory_usage.map_or(MemoryLimit::Off, MemoryLimit::Bytes);
+        Ok(Some((MemoryWatch::builder().limit(limit).build()?, period)))
     }
 }
 

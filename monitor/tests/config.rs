@@ -110,6 +110,18 @@ fn a_value_that_is_no_text_is_an_error_and_of_others_nothing_is_asked() {
     assert!(errors.to_string().ends_with(r#"found "\xFF1""#), "{errors}");
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn the_watch_that_the_settings_ask_for_has_their_limit_and_their_period() {
+    let config = MonitorConfig::from_vars([(NAMES[3], "0.5"), (NAMES[4], "3mb")]).unwrap();
+    let (watch, period) = config.memory_watch().unwrap().unwrap();
+    assert_eq!((watch.handle().max_memory_usage(), period), (Some(3 << 20), Duration::from_millis(500)));
+    let (watch, period) = MonitorConfig::default().memory_watch().unwrap().unwrap();
+    assert_eq!((watch.handle().max_memory_usage(), period), (None, Duration::from_secs(5)));
+    let off = MonitorConfig::from_vars([(NAMES[3], "off"), (NAMES[4], "3mb")]).unwrap();
+    assert!(off.memory_watch().unwrap().is_none());
+}
+
 /// In a process of its own: this one's environment is every test's.
 #[test]
 fn the_environment_is_what_from_env_reads() {
