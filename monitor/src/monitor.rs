@@ -33,7 +33,7 @@ use std::time::Duration;
 /// # What is promised
 /// - **Times**: deadlines come from the intended start, so lateness does not add up; what was missed is never made up. Functions
 ///   that are due together are called in the order of their registration, one after another.
-/// - **Changes** are seen at once: the thread is woken, and looks before each call whether the function is still registered.
+/// - **Changes** are seen at once: the thread is woken, and what was removed is not called any more.
 /// - **Isolation**: a function that fails, panics or takes too long is an event ([`MonitoringFunctionFailed`],
 ///   [`MonitoringFunctionSlow`]), and is removed after repeated failure; the thread goes on. So it does when a subscriber fails.
 /// - **Quiet**: it sleeps until the next deadline, for ever where there is none.

@@ -216,9 +216,7 @@ impl Thread {
             // What `take_due` gives is what `look` put there.
             if let Ok(at) = self.known.binary_search_by_key(&place, |listed| listed.place) {
                 let listed = self.known[at].clone();
-                if self.shared.is_current(&listed)
-                    && let Left::Forked = self.call(&listed)
-                {
+                if let Left::Forked = self.call(&listed) {
                     return Left::Forked;
                 }
                 self.schedule.done(place, self.shared.clock.now());
@@ -228,7 +226,7 @@ impl Thread {
         Left::Ended
     }
 
-    /// Calls one function, and tells of what went wrong.
+    /// Calls one function, unless it was taken out meanwhile, and tells of what went wrong.
     fn call(&self, listed: &Listed) -> Left {
         let (shared, function, clock) = (&self.shared, &listed.function, self.shared.clock);
         self.worker.is_at(Some(Activity::Function(function.name.clone())), clock);
