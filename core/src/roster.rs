@@ -16,22 +16,24 @@
 //! 5. Every subscriber in a list was made for the types of that list.
 //!
 //! So an entry that a pinned reader finds may be called, with an event of the list's type: its owner lives.
+//!
+//! # Orderings
+//! | edge  | one side                              | other side                     | model that fails without it |
+//! |-------|---------------------------------------|--------------------------------|-----------------------------|
+//! | ENDED | it has ended, tell the list: Release  | a write is told: Acquire, sweep | `what_ended_by_itself_is_swept_by_a_later_write` |
 
 use crate::cell::{SharedCell, Snapshot};
 use crate::list::{List, Mark, Position};
 use crate::subscriber::{
     About, Anchor, Entry, Invariant, Kept, Life, Subscriber, SubscriberId, SubscriberName,
 };
-use crate::sync::{Ordering, Plant, fence, planted};
+use crate::sync::{AtomicBool, Ordering, Plant, at, fence, planted};
+use Ordering::{Acquire, Relaxed, Release};
 use std::any::TypeId;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
-use std::sync::atomic::{
-    AtomicBool,
-    Ordering::{Acquire, Release},
-};
 
 /// In [`Mark::flags`]: the entry's call pointer is the one that does nothing.
 pub(crate) const PAUSED: u32 = 1;
@@ -209,9 +211,15 @@ impl Newcomer {
 }
 
 /// Whether a subscriber has ended by itself since the last sweep.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Ended {
     ended: Arc<AtomicBool>,
+}
+
+impl Default for Ended {
+    fn default() -> Self {
+        Self { ended: Arc::new(AtomicBool::new(false)) }
+    }
 }
 
 impl Ended {
@@ -219,15 +227,17 @@ impl Ended {
     pub fn end(&self, life: &Life) -> bool {
         let first = life.end();
         if first {
-            self.ended.store(true, Release);
+            // Edge ENDED. A swap, since other threads swap too.
+            self.ended.swap(true, at(Plant::EndedSet, Release));
         }
         first
     }
 
     /// Whether there is something to sweep; not asked again, so the caller sweeps.
     pub(crate) fn take(&self) -> bool {
-        // Acquire: whoever is known to have ended is seen to have.
-        self.ended.load(Acquire) && self.ended.swap(false, Acquire)
+        // Edge ENDED: whoever is known to have ended is seen to have, or the sweep would pass it over and nobody look again. No
+        // model needs this Acquire: in them the light barrier of the writer's pin, which follows, is a fence.
+        self.ended.load(Relaxed) && self.ended.swap(false, Acquire)
     }
 }
 

@@ -159,6 +159,8 @@ plants! {
     LatchSeen,
     /// Barrier: the full fence between the note that a handle cancels and its look for the subscriber.
     CancelFence,
+    /// Ordering: the Release with which a list is told that a subscriber has ended by itself.
+    EndedSet,
     /// Barrier: a publisher's, between adding to a queue and looking for sleepers.
     PushLight,
     /// Barrier: a receiver's, between noting that it sleeps and its last look.

@@ -20,6 +20,7 @@ pub const fn noticed_by(plant: Plant) -> &'static [&'static str] {
         Plant::LatchSet | Plant::LatchSeen => &["a_latch_says_that_the_captures_are_gone"],
         Plant::LeftSecond => &["a_block_is_freed_by_the_second_to_leave"],
         Plant::CancelFence => &["a_cancel_before_the_edit_returns_is_kept"],
+        Plant::EndedSet => &["what_ended_by_itself_is_swept_by_a_later_write"],
         Plant::PushLight | Plant::SleepHeavy => &["a_receiver_that_falls_asleep_is_woken"],
         Plant::GoneHeavy => &["what_comes_while_the_last_receiver_goes_is_dropped"],
         Plant::CloseSet | Plant::CloseSeen => &["what_came_before_the_close_is_received"],

@@ -333,6 +333,24 @@ fn a_once_subscriber_runs_for_one_of_two_publishes() {
 }
 
 #[test]
+fn what_ended_by_itself_is_swept_by_a_later_write() {
+    model(preemptions(2).at_least(10), || {
+        let (tally, ran) = (Tally::new(), Ran::default());
+        let ticks = Arc::new(Ticks::new());
+        ticks.subscribe_with(SubscribeOptions::new().once(), ran.subscriber(tally.canary())).detach();
+        let other = ticks.subscribe(ran.subscriber(tally.canary()));
+        let theirs = ticks.clone();
+        let thread = spawn(move || theirs.publish(&1));
+        assert!(other.pause()); // a write that may be told
+        thread.join().unwrap();
+        assert!(other.resume()); // one that is, if the first was not
+        assert_eq!(ticks.len(), 1, "whoever has ended has left");
+        drop(other);
+        end(ticks, &tally);
+    });
+}
+
+#[test]
 fn after_pause_returns_a_later_publish_skips_it() {
     model(all().at_least(3), || {
         let (tally, ran) = (Tally::new(), Ran::default());
