@@ -4,7 +4,7 @@ mod bus_common;
 mod common;
 
 use bus_common::{Alone, Bases, Leaf, Middles, Root, Scene, Strict, Told, priority};
-use common::{Drops, Gate, Later, Log, Place, Stay, within};
+use common::{Drops, Gate, Later, Log, Stay, within};
 use signalpost::{Bus, SubscribeOptions, Subscription, SubscriptionSet, WaitError};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Barrier};
@@ -288,25 +288,6 @@ fn handles_made_by_a_subscriber_that_holds_them_do_not_outlive_the_bus_in_a_circ
     bus.publish(&Leaf(1)).unwrap();
     drop(bus);
     assert_eq!(drops.alive(), 0, "the bus's end lets go of its subscribers, and they of it");
-}
-
-#[test]
-fn a_topic_made_on_a_bus_with_another_limit_keeps_the_old_one() {
-    let _alone = common::alone();
-    let bus = Bus::new().with_max_depth(8);
-    let topic = bus.topic::<Alone>();
-    let bus = bus.with_max_depth(9);
-    let inner = topic.clone();
-    let depth = Log::new();
-    let (own, seen) = (Place::of(()), depth.clone());
-    let _sub = bus.topic::<Alone>().subscribe(move |_: &Alone| {
-        let _ = own.take();
-        if inner.try_publish(&Alone).is_err() {
-            seen.push(());
-        }
-    });
-    topic.publish(&Alone).unwrap();
-    assert_eq!(depth.len(), 1);
 }
 
 #[test]

@@ -4,7 +4,7 @@ mod bus_common;
 mod common;
 
 use bus_common::{Alone, Bases, Leaf, Scene, failure};
-use common::{Log, alone, message, within};
+use common::{Log, Place, alone, message, within};
 use signalpost::{
     BoxError, Bus, BusStop, Event, Family, FamilyVisitor, Listens, PublishError, TooDeep, event, family,
 };
@@ -68,6 +68,25 @@ fn try_publish_says_too_deep_instead() {
         let log = log.take();
         assert_eq!((log.len(), log.last()), (11, Some(&10)));
     }
+}
+
+#[test]
+fn a_topic_made_on_a_bus_with_another_limit_keeps_the_old_one() {
+    let _alone = alone();
+    let bus = Bus::new().with_max_depth(8);
+    let topic = bus.topic::<Alone>();
+    let bus = bus.with_max_depth(9);
+    let inner = topic.clone();
+    let depth = Log::new();
+    let (own, seen) = (Place::of(()), depth.clone());
+    let _sub = bus.topic::<Alone>().subscribe(move |_: &Alone| {
+        let _ = own.take();
+        if inner.try_publish(&Alone).is_err() {
+            seen.push(());
+        }
+    });
+    topic.publish(&Alone).unwrap();
+    assert_eq!(depth.len(), 1);
 }
 
 #[test]
@@ -273,6 +292,7 @@ fn a_bus_may_be_a_static() {
 
 #[test]
 fn debug_output_names_what_it_is() {
+    let _alone = alone();
     let bus = Bus::named("orders");
     assert_eq!(format!("{bus:?}"), r#"Bus { name: "orders", subscribers: 0, retired: 0 }"#);
     let sub = bus.topic::<Leaf>().subscribe(|_: &Leaf| ());
@@ -293,6 +313,7 @@ fn debug_output_names_what_it_is() {
 
 #[test]
 fn publish_with_makes_the_event_only_for_somebody() {
+    let _alone = alone();
     let scene = Scene::new();
     let topic = scene.bus.topic::<Leaf>();
     topic.publish_with(|| -> Leaf { panic!("for nobody") }).unwrap();
