@@ -59,6 +59,15 @@ impl<X: From<QueueFull>> Full<X> {
     }
 }
 
+impl<X> Full<X> {
+    fn stops(self) -> Option<fn(QueueFull) -> X> {
+        match self {
+            Self::Stop(stop) => Some(stop),
+            Self::DropNewest | Self::DropOldest => None,
+        }
+    }
+}
+
 impl<X> Clone for Full<X> {
     fn clone(&self) -> Self {
         *self
@@ -138,18 +147,7 @@ impl<T> Shared<T> {
         }
         match pushed {
             Ok(()) => Ok(()),
-            Err(lost) => self.lose(lost, full),
-        }
-    }
-
-    /// Last of all: the destructor of what is lost may panic.
-    #[cold]
-    fn lose<X>(&self, lost: T, full: Full<X>) -> Result<(), X> {
-        self.dropped.fetch_add(1, Relaxed);
-        drop(lost);
-        match full {
-            Full::Stop(stop) => Err(stop(QueueFull { capacity: self.queue.capacity() })),
-            Full::DropNewest | Full::DropOldest => Ok(()),
+            Err(lost) => lose(lost, &self.dropped, self.queue.capacity(), full.stops()),
         }
     }
 
@@ -179,13 +177,66 @@ impl<T> Shared<T> {
     }
 }
 
-/// The subscriber's end.
-struct Sender<T>(Arc<Shared<T>>);
-
-impl<T> Drop for Sender<T> {
-    fn drop(&mut self) {
-        self.0.sleep.close();
+impl<T> Inlet for Shared<T> {
+    fn sleep(&self) -> &Sleep {
+        &self.sleep
     }
+}
+
+/// What a subscriber puts events into.
+trait Inlet {
+    fn sleep(&self) -> &Sleep;
+
+    /// The subscriber has found that nobody receives any more.
+    fn give_up(&self) {}
+}
+
+/// The subscriber's end.
+struct Sender<I: Inlet>(Arc<I>);
+
+impl<I: Inlet> Drop for Sender<I> {
+    fn drop(&mut self) {
+        self.0.sleep().close();
+    }
+}
+
+/// The subscriber: what `map` makes of an event goes where `offer` puts it. A once subscriber is closed by its first event.
+fn fill<I: Inlet, E: ?Sized, T, X>(
+    inlet: Arc<I>,
+    once: bool,
+    map: impl Fn(&E) -> Option<T> + Send + Sync + 'static,
+    offer: impl Fn(&I, T) -> Result<(), X> + Send + Sync + 'static,
+) -> impl Fn(&E) -> Result<(), X> {
+    let sender = Sender(inlet);
+    move |event: &E| {
+        let inlet = &*sender.0;
+        if inlet.sleep().is_gone() {
+            inlet.give_up();
+            return Ok(());
+        }
+        match map(event) {
+            Some(item) => offer(inlet, item),
+            None => {
+                if once {
+                    inlet.sleep().close();
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Counts and drops what found no place, and stops the event if that is how it is to be. Last of all: the destructor may panic.
+#[cold]
+fn lose<T, X>(
+    lost: T,
+    dropped: &AtomicU64,
+    capacity: usize,
+    stop: Option<fn(QueueFull) -> X>,
+) -> Result<(), X> {
+    dropped.fetch_add(1, Relaxed);
+    drop(lost);
+    stop.map_or(Ok(()), |stop| Err(stop(QueueFull { capacity })))
 }
 
 /// The subscriber that fills a queue, and how its subscription becomes the receiver.
@@ -193,7 +244,7 @@ impl<T> Drop for Sender<T> {
 /// # Panics
 /// If the capacity is 0.
 #[track_caller]
-pub(crate) fn into_queue<E: ?Sized, T: Send + 'static, X: 'static>(
+pub(crate) fn into_queue<E: ?Sized + 'static, T: Send + 'static, X: 'static>(
     options: SubscribeOptions,
     capacity: usize,
     full: Full<X>,
@@ -205,24 +256,9 @@ pub(crate) fn into_queue<E: ?Sized, T: Send + 'static, X: 'static>(
         sleep: Sleep::new(1),
         dropped: AtomicU64::new(0),
     });
-    let sender = Sender(shared.clone());
-    let push = move |event: &E| {
-        let shared = &*sender.0;
-        if shared.sleep.is_gone() {
-            return Ok(());
-        }
-        match map(event) {
-            // Once is the last: the closure may live on until the next write.
-            Some(item) => shared.push(item, full, options.once),
-            None => {
-                if options.once {
-                    shared.sleep.close();
-                }
-                Ok(())
-            }
-        }
-    };
-    (push, |subscription| Receiver::new(shared, subscription))
+    // Once is the last: the closure may live on until the next write.
+    let push = move |shared: &Shared<T>, item| shared.push(item, full, options.once);
+    (fill(shared.clone(), options.once, map, push), |subscription| Receiver::new(shared, subscription))
 }
 
 impl<E: ?Sized + 'static, X: 'static> Dispatcher<E, X> {

@@ -9,9 +9,9 @@
 //!
 //! `made` is relaxed: it is looked at behind the barriers of edge SLEEP, or of edge CLOSE.
 
-use super::RecvError;
 use super::rings::{Rings, Theirs};
 use super::sleep::{Added, Slot};
+use super::{Inlet, RecvError};
 use crate::subscription::Subscription;
 use signalpost_core::sync::Ordering::Relaxed;
 use signalpost_core::sync::Plant;

@@ -10,7 +10,7 @@
 
 use super::parts::{self, Consumer, Producer, RingBuffer, SegQueue};
 use super::sleep::{Added, Sleep};
-use super::{QueueFull, RingReceiver};
+use super::{Inlet, QueueFull, RingReceiver, fill, lose};
 use crate::dispatcher::Dispatcher;
 use crate::options::SubscribeOptions;
 use crate::subscription::Subscription;
@@ -34,6 +34,15 @@ impl<X: From<QueueFull>> FullRing<X> {
     /// Stops the event with [`QueueFull`] as it is.
     pub fn stop() -> Self {
         Self::Stop(X::from)
+    }
+}
+
+impl<X> FullRing<X> {
+    fn stops(self) -> Option<fn(QueueFull) -> X> {
+        match self {
+            Self::Stop(stop) => Some(stop),
+            Self::DropNewest => None,
+        }
     }
 }
 
@@ -161,19 +170,6 @@ impl<T: Send + 'static> Rings<T> {
         pushed
     }
 
-    /// Nobody receives any more.
-    #[cold]
-    #[inline(never)]
-    pub(super) fn give_up(&self) {
-        let take = |held: &RefCell<Held>| {
-            let mut held = held.borrow_mut();
-            let place = held.iter().position(|(id, _)| *id == self.id)?;
-            Some(held.swap_remove(place))
-        };
-        drop(HELD.try_with(take));
-        while self.fresh.pop().is_some() {}
-    }
-
     #[inline(always)]
     fn offer<X>(&self, item: T, full: FullRing<X>, last: bool) -> Result<(), X> {
         let pushed = self.push(item);
@@ -182,28 +178,26 @@ impl<T: Send + 'static> Rings<T> {
         }
         match pushed {
             Ok(()) => Ok(()),
-            Err(lost) => self.lose(lost, full),
-        }
-    }
-
-    /// Last of all: the destructor of what is lost may panic.
-    #[cold]
-    fn lose<X>(&self, lost: T, full: FullRing<X>) -> Result<(), X> {
-        self.dropped.fetch_add(1, Relaxed);
-        drop(lost);
-        match full {
-            FullRing::Stop(stop) => Err(stop(QueueFull { capacity: self.capacity })),
-            FullRing::DropNewest => Ok(()),
+            Err(lost) => lose(lost, &self.dropped, self.capacity, full.stops()),
         }
     }
 }
 
-/// The subscriber's end.
-struct Sender<T>(Arc<Rings<T>>);
+impl<T: Send + 'static> Inlet for Rings<T> {
+    fn sleep(&self) -> &Sleep {
+        &self.sleep
+    }
 
-impl<T> Drop for Sender<T> {
-    fn drop(&mut self) {
-        self.0.sleep.close();
+    #[cold]
+    #[inline(never)]
+    fn give_up(&self) {
+        let take = |held: &RefCell<Held>| {
+            let mut held = held.borrow_mut();
+            let place = held.iter().position(|(id, _)| *id == self.id)?;
+            Some(held.swap_remove(place))
+        };
+        drop(HELD.try_with(take));
+        while self.fresh.pop().is_some() {}
     }
 }
 
@@ -212,7 +206,7 @@ impl<T> Drop for Sender<T> {
 /// # Panics
 /// If the capacity is 0.
 #[track_caller]
-pub(crate) fn into_rings<E: ?Sized, T: Send + 'static, X: 'static>(
+pub(crate) fn into_rings<E: ?Sized + 'static, T: Send + 'static, X: 'static>(
     options: SubscribeOptions,
     capacity: usize,
     full: FullRing<X>,
@@ -228,25 +222,9 @@ pub(crate) fn into_rings<E: ?Sized, T: Send + 'static, X: 'static>(
         sleep: Sleep::new(1),
         dropped: AtomicU64::new(0),
     });
-    let sender = Sender(shared.clone());
-    let push = move |event: &E| {
-        let shared = &*sender.0;
-        if shared.sleep.is_gone() {
-            shared.give_up();
-            return Ok(());
-        }
-        match map(event) {
-            // Once is the last: the closure may live on until the next write.
-            Some(item) => shared.offer(item, full, options.once),
-            None => {
-                if options.once {
-                    shared.sleep.close();
-                }
-                Ok(())
-            }
-        }
-    };
-    (push, |subscription| RingReceiver::new(shared, subscription))
+    // Once is the last: the closure may live on until the next write.
+    let push = move |shared: &Rings<T>, item| shared.offer(item, full, options.once);
+    (fill(shared.clone(), options.once, map, push), |subscription| RingReceiver::new(shared, subscription))
 }
 
 impl<E: ?Sized + 'static, X: 'static> Dispatcher<E, X> {
