@@ -5,49 +5,13 @@
 
 mod bus_common;
 mod common;
+#[path = "common/heap.rs"]
+mod heap;
 
 use bus_common::{Alone, Bases, Leaf, Middles, Refusal, Sides, Strict, Told};
+use heap::counted;
 use signalpost::{Bus, SubscribeOptions, SubscriptionSet};
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::hint::black_box;
-use std::thread::LocalKey;
-
-/// The system's allocator, which counts what each thread asks of it.
-struct Counting;
-
-thread_local! {
-    static ALLOCATED: Cell<u64> = const { Cell::new(0) };
-    static FREED: Cell<u64> = const { Cell::new(0) };
-}
-
-fn count(counter: &'static LocalKey<Cell<u64>>) {
-    counter.with(|count| count.set(count.get() + 1));
-}
-
-// SAFETY: every call goes to the system's allocator as it came; the counters allocate nothing and have no destructor.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(&ALLOCATED);
-        // SAFETY: the caller's promise.
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        count(&FREED);
-        // SAFETY: the caller's promise.
-        unsafe { System.dealloc(block, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-/// How often this thread allocated and freed during `f`.
-fn counted(f: impl FnOnce()) -> (u64, u64) {
-    let before = (ALLOCATED.get(), FREED.get());
-    f();
-    (ALLOCATED.get() - before.0, FREED.get() - before.1)
-}
 
 /// A bus with so many subscribers in every list that a `Leaf` or `Told` goes through.
 fn crowded(bus: &Bus, len: usize) -> SubscriptionSet {

@@ -4,58 +4,17 @@
 #![cfg(not(signalpost_arc_swap_reads))]
 
 mod common;
+#[path = "common/heap.rs"]
+mod heap;
 
 use common::{Gate, Plain, within};
+use heap::counted;
 use signalpost::{
     Bus, BusStop, Dispatcher, On, Plugin, Plugins, Policy, SubscribeOptions, Subscription, event, plugins,
 };
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::hint::black_box;
 use std::sync::Arc;
 use std::thread;
-
-/// The system's allocator, which counts what each thread asks of it.
-struct Counting;
-
-thread_local! {
-    static ALLOCATED: Cell<u64> = const { Cell::new(0) };
-    static FREED: Cell<u64> = const { Cell::new(0) };
-}
-
-fn count(counter: &'static thread::LocalKey<Cell<u64>>) {
-    counter.with(|count| count.set(count.get() + 1));
-}
-
-// SAFETY: every call goes to the system's allocator as it came; the counters allocate nothing and have no destructor.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(&ALLOCATED);
-        // SAFETY: the caller's promise.
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        count(&FREED);
-        // SAFETY: the caller's promise.
-        unsafe { System.dealloc(block, layout) }
-    }
-    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count(&ALLOCATED);
-        count(&FREED);
-        // SAFETY: the caller's promise.
-        unsafe { System.realloc(block, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-/// How often this thread allocated and freed during `f`.
-fn counted(f: impl FnOnce()) -> (u64, u64) {
-    let before = (ALLOCATED.get(), FREED.get());
-    f();
-    (ALLOCATED.get() - before.0, FREED.get() - before.1)
-}
 
 fn subscribers<X: 'static>(post: &Dispatcher<u32, X>, len: usize) -> Vec<Subscription> {
     (0..len)

@@ -2,28 +2,12 @@
 
 mod common;
 
-use common::{Drops, Gate, Place, Plain, Token, within};
+use common::{Counted, Drops, Gate, Place, Plain, within};
 use signalpost::{BoxError, Dispatcher, Full, QueueFull, Receiver, RecvError, SubscribeOptions};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
-
-/// Clones are counted.
-#[derive(Debug)]
-struct Counted(Drops, #[allow(dead_code, reason = "counted")] Token);
-
-impl Counted {
-    fn new(drops: &Drops) -> Self {
-        Self(drops.clone(), drops.token())
-    }
-}
-
-impl Clone for Counted {
-    fn clone(&self) -> Self {
-        Self::new(&self.0)
-    }
-}
 
 #[test]
 fn events_come_out_in_the_order_in_which_they_were_published() {

@@ -2,41 +2,19 @@
 #![cfg(not(signalpost_arc_swap_reads))]
 
 mod common;
+#[path = "common/heap.rs"]
+mod heap;
 
 use common::{Gate, Plain, within};
+use heap::counted;
 use signalpost::{Full, FullRing, RecvError};
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::sync::Arc;
 use std::thread;
 
-/// The system's allocator, which counts what each thread asks of it.
-struct Counting;
-
-thread_local!(static ASKED: Cell<u64> = const { Cell::new(0) });
-
-// SAFETY: every call goes to the system's allocator as it came; the counter allocates nothing and has no destructor.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ASKED.set(ASKED.get() + 1);
-        // SAFETY: the caller's promise.
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        ASKED.set(ASKED.get() + 1);
-        // SAFETY: the caller's promise.
-        unsafe { System.dealloc(block, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
 /// How often this thread allocated or freed during `f`.
 fn asked(f: impl FnOnce()) -> u64 {
-    let before = ASKED.get();
-    f();
-    ASKED.get() - before
+    let (allocated, freed) = counted(f);
+    allocated + freed
 }
 
 #[test]

@@ -2,27 +2,12 @@
 
 mod common;
 
-use common::{Drops, Gate, Plain, Token, within};
+use common::{Counted, Drops, Gate, Plain, within};
 use signalpost::{Dispatcher, FullRing, QueueFull, RecvError, SubscribeOptions};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
-
-#[derive(Debug)]
-struct Counted(Drops, #[allow(dead_code, reason = "counted")] Token);
-
-impl Counted {
-    fn new(drops: &Drops) -> Self {
-        Self(drops.clone(), drops.token())
-    }
-}
-
-impl Clone for Counted {
-    fn clone(&self) -> Self {
-        Self::new(&self.0)
-    }
-}
 
 #[test]
 fn every_threads_events_come_out_in_its_order() {

@@ -44,6 +44,22 @@ pub fn alone() -> MutexGuard<'static, ()> {
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Clones are counted.
+#[derive(Debug)]
+pub struct Counted(Drops, #[allow(dead_code, reason = "counted")] Token);
+
+impl Counted {
+    pub fn new(drops: &Drops) -> Self {
+        Self(drops.clone(), drops.token())
+    }
+}
+
+impl Clone for Counted {
+    fn clone(&self) -> Self {
+        Self::new(&self.0)
+    }
+}
+
 /// What happened, in order.
 #[derive(Debug)]
 pub struct Log<T>(Arc<Mutex<Vec<T>>>);
