@@ -11,6 +11,7 @@
 //! | `stats` | medians, spreads, paired comparisons |
 //! | `survey`, `takes`, `registration`, `churn`, `handoff` | the experiments |
 //! | `target` | what must be reached |
+//! | `watch` | the monitor on real servers, with faults |
 //! | `verdict`, `report`, `table`, `progress` | what people see |
 //! | `output`, `machine` | what programs read, and where the numbers come from |
 //! | `cli` | the command line |
@@ -37,3 +38,4 @@ pub mod table;
 pub mod takes;
 pub mod target;
 pub mod verdict;
+pub mod watch;
