@@ -11,6 +11,7 @@
 //! | `schedule`, `clock` | which function is due next; the time it is told |
 //! | `function` | what a function is, and what is known of its calls |
 //! | `signals` | the thread's signal mask |
+//! | `kernel`, `verdict` | what the kernel says of a blocked thread; what that means for its loop |
 //! | `memory`, `limit`, `usage`, `pressure` | the watch on memory: readings, limits, what they mean |
 //! | `config` | settings by environment |
 //! | `event`, `error`, `memory_event`, `memory_error` | what is published, and what can go wrong |
@@ -23,6 +24,8 @@ mod config;
 mod error;
 mod event;
 mod function;
+#[allow(dead_code)] // its caller is to come
+mod kernel;
 mod limit;
 mod memory;
 mod memory_error;
@@ -33,6 +36,8 @@ mod pressure;
 pub mod schedule;
 mod signals;
 mod usage;
+#[allow(dead_code)] // its caller is to come
+mod verdict;
 mod worker;
 
 pub use builder::{BusRef, MonitorBuilder};
@@ -43,6 +48,7 @@ pub use error::{
 };
 pub use event::{MonitoringFunctionFailed, MonitoringFunctionSlow, PeriodicMonitorThreadStarted};
 pub use function::{FunctionId, FunctionInfo, FunctionName, MonitoringFunction};
+pub use kernel::Syscall;
 pub use limit::MemoryLimit;
 pub use memory::{
     MemoryChange, MemoryCheck, MemoryCheckError, MemoryHandle, MemoryMode, MemoryState, MemoryTrend,
@@ -53,3 +59,4 @@ pub use memory_event::{MemoryEvent, MemoryEvents, MemoryUsageThresholdExceeded, 
 pub use monitor::{Hub, Monitor, MonitorRef, PeriodicMonitorThread};
 pub use pressure::{MemoryPressure, PressureError, PressureWatch};
 pub use usage::{MemoryFigure, MemoryInfo, MemorySource, ProcessMemory};
+pub use verdict::{TimeSplit, Verdict};

@@ -1,0 +1,310 @@
+//! What the kernel says of one thread of this process: what it does now, and how its time was spent.
+//!
+//! Owns the files under `/proc/self/task/TID` and the thread's CPU clock; the names of system calls. Not here: what that means
+//! for a loop (`verdict.rs`), who asks and when (`watch.rs`).
+//!
+//! | source | says | cost |
+//! |---|---|---|
+//! | the thread's CPU clock | time on a CPU, to the ns, also in a stretch that still goes on | 0.3 µs |
+//! | `schedstat`, kept open | time ready but without a CPU, and how often it was given one | 0.7 µs |
+//! | `stat`, `syscall`, `wchan`, `status` | state, what it sleeps in, blocked signals | 5 to 15 µs each, opened for one look |
+//!
+//! None of them waits for the thread, and none takes a lock that it could hold.
+//!
+//! # Invariants
+//! 1. What is kept open is of this process: it is compared at each reading, since a descriptor inherited over `fork` goes on
+//!    telling of the parent's thread.
+//! 2. A reading is of the thread that was first read, not of another that was given its number later: the kept file names the
+//!    thread itself and cannot be read once that has ended. It is read last, so what was read before it is of a thread that lived.
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+/// A thread of this process, by the number the kernel has for it.
+#[derive(Debug)]
+pub(crate) struct Thread {
+    tid: u32,
+    #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "read where there is something to read"))]
+    kept: Option<platform::Kept>,
+}
+
+/// How a thread's time was spent since it began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Times {
+    /// On a CPU.
+    pub(crate) on_cpu: Duration,
+    /// Ready to run, and without a CPU. The kernel adds a wait when it ends.
+    pub(crate) run_queue: Duration,
+    /// How often it was given a CPU.
+    pub(crate) turns: u64,
+    /// It waits for a CPU as this is read, so `run_queue` lacks that wait. Known from a look only.
+    pub(crate) waits_for_cpu: bool,
+}
+
+/// What a thread was seen to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Look {
+    pub(crate) state: State,
+    pub(crate) times: Times,
+    /// What it is asleep in. None while it runs, and where the kernel does not say.
+    pub(crate) syscall: Option<Syscall>,
+    /// The kernel's function that it is asleep in.
+    pub(crate) wait_channel: Option<String>,
+    /// Bit n - 1: signal n is blocked.
+    pub(crate) blocked_signals: Option<u64>,
+}
+
+/// The kernel's word for what a thread does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// On a CPU, or ready for one.
+    Running,
+    /// Asleep until something happens, a signal included.
+    Sleeping,
+    /// Asleep in a way that no signal ends.
+    DiskSleep,
+    /// By a signal.
+    Stopped,
+    /// By a debugger.
+    Traced,
+    /// Ended.
+    Zombie,
+    Other(char),
+}
+
+impl Thread {
+    /// Opens nothing yet. Whoever wants to be sure of invariant 2 reads once while the thread is known to live.
+    pub(crate) fn new(tid: u32) -> Self {
+        Self { tid, kept: None }
+    }
+
+    /// How its time was spent: 1 µs, without an allocation.
+    ///
+    /// # Errors
+    /// `NotFound` if it has ended; `Unsupported` elsewhere than on Linux, or if the kernel does not count.
+    pub(crate) fn times(&mut self) -> io::Result<Times> {
+        platform::times(self)
+    }
+
+    /// What it does now: 20 to 50 µs.
+    ///
+    /// # Errors
+    /// As [`times`](Self::times). What one file does not say is none, not an error.
+    pub(crate) fn look(&mut self) -> io::Result<Look> {
+        platform::look(self)
+    }
+}
+
+/// A system call that a thread is asleep in.
+///
+/// # Examples
+/// ```
+/// use signalpost::monitor::Syscall;
+/// assert_eq!(Syscall::UNKNOWN.to_string(), "an unknown system call");
+/// assert_eq!(Syscall::new(99_999).to_string(), "system call 99999");
+/// # #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+/// assert_eq!(Syscall::new(202).to_string(), "futex");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Syscall(Option<u32>);
+
+impl Syscall {
+    /// One that was not seen: the thread was asleep, but the kernel does not say in what, or it was over when looked at.
+    pub const UNKNOWN: Self = Self(None);
+
+    /// By the number it has on this machine's architecture.
+    pub const fn new(number: u32) -> Self {
+        Self(Some(number))
+    }
+
+    /// Its number; none if it was not seen.
+    pub const fn number(self) -> Option<u32> {
+        self.0
+    }
+
+    /// Its name, such as `futex`. None if it was not seen, or is newer than the table of names, and elsewhere than on Linux
+    /// on x86-64 and aarch64.
+    pub fn name(self) -> Option<&'static str> {
+        name(self.0?)
+    }
+}
+
+impl fmt::Display for Syscall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.name(), self.0) {
+            (Some(name), _) => f.write_str(name),
+            (None, Some(number)) => write!(f, "system call {number}"),
+            (None, None) => f.write_str("an unknown system call"),
+        }
+    }
+}
+
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+fn name(number: u32) -> Option<&'static str> {
+    let number = syscalls::Sysno::new(usize::try_from(number).ok()?)?;
+    Some(number.name())
+}
+
+#[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
+fn name(_: u32) -> Option<&'static str> {
+    None
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod platform {
+    use super::{Look, State, Syscall, Thread, Times};
+    use nix::time::{ClockId, clock_gettime};
+    use std::ffi::OsStr;
+    use std::fs::File;
+    use std::io::{self, Read, Write};
+    use std::os::unix::ffi::OsStrExt;
+    use std::os::unix::fs::FileExt;
+    use std::process;
+    use std::time::Duration;
+
+    #[derive(Debug)]
+    pub(super) struct Kept {
+        schedstat: File,
+        /// Whose it is.
+        pid: u32,
+    }
+
+    pub(super) fn times(thread: &mut Thread) -> io::Result<Times> {
+        let pid = process::id();
+        if thread.kept.as_ref().is_none_or(|kept| kept.pid != pid) {
+            thread.kept = Some(Kept { schedstat: open(thread.tid, "schedstat")?, pid }); // invariant 1
+        }
+        let Some(kept) = &thread.kept else { return Err(ended()) };
+        // First, since to read the clock brings what `schedstat` says up to date too.
+        let on_cpu = cpu_clock(thread.tid);
+        let mut text = [0; 72]; // three numbers of at most 20 digits
+        let length = kept.schedstat.read_at(&mut text, 0).map_err(gone)?;
+        let mut times = schedstat(&text[..length])?;
+        times.on_cpu = on_cpu.unwrap_or(times.on_cpu);
+        Ok(times)
+    }
+
+    pub(super) fn look(thread: &mut Thread) -> io::Result<Look> {
+        let before = times(thread)?;
+        let tid = thread.tid;
+        let mut buffer = [0; 2048];
+        let state = state(read(tid, "stat", &mut buffer)?).ok_or_else(malformed)?;
+        let running = state == State::Running;
+        let syscall = read(tid, "syscall", &mut buffer).ok().and_then(syscall);
+        let wait_channel = read(tid, "wchan", &mut buffer).ok().and_then(wait_channel);
+        let blocked_signals = read(tid, "status", &mut buffer).ok().and_then(blocked_signals);
+        let mut times = times(thread)?; // last: invariant 2
+        times.waits_for_cpu = running && before.on_cpu == times.on_cpu && before.turns == times.turns;
+        Ok(Look {
+            state,
+            times,
+            syscall: syscall.filter(|_| !running),
+            wait_channel: wait_channel.filter(|_| !running),
+            blocked_signals,
+        })
+    }
+
+    fn open(tid: u32, name: &str) -> io::Result<File> {
+        let mut path = [0; 48];
+        let mut rest = &mut path[..];
+        write!(rest, "/proc/self/task/{tid}/{name}")?;
+        let unused = rest.len();
+        let used = path.len() - unused;
+        File::open(OsStr::from_bytes(&path[..used]))
+    }
+
+    /// The file, as far as the buffer reaches.
+    fn read<'b>(tid: u32, name: &str, buffer: &'b mut [u8]) -> io::Result<&'b [u8]> {
+        let mut file = open(tid, name)?;
+        let length = file.read(buffer).map_err(gone)?;
+        Ok(&buffer[..length])
+    }
+
+    /// ESRCH has no kind of its own.
+    fn gone(error: io::Error) -> io::Error {
+        if error.raw_os_error() == Some(nix::errno::Errno::ESRCH as i32) { ended() } else { error }
+    }
+
+    fn ended() -> io::Error {
+        io::Error::new(io::ErrorKind::NotFound, "the thread has ended")
+    }
+
+    fn malformed() -> io::Error {
+        io::ErrorKind::InvalidData.into()
+    }
+
+    /// By the number that `pthread_getcpuclockid` makes: the bits of the thread's id turned over, "of a thread", "as the scheduler counts".
+    fn cpu_clock(tid: u32) -> Option<Duration> {
+        let tid = i32::try_from(tid).ok()?;
+        clock_gettime(ClockId::from_raw((!tid << 3) | 4 | 2)).ok().map(Duration::from)
+    }
+
+    /// Time on a CPU, time waiting for one, both in ns, and how often it got one.
+    fn schedstat(text: &[u8]) -> io::Result<Times> {
+        let mut numbers = text
+            .split(|byte| *byte == b' ')
+            .map(|number| str::from_utf8(number).ok()?.trim().parse::<u64>().ok());
+        let mut next = || numbers.next().flatten().ok_or_else(malformed);
+        let (on_cpu, run_queue, turns) = (next()?, next()?, next()?);
+        if (on_cpu, run_queue, turns) == (0, 0, 0) {
+            // Whoever has a number to give has run.
+            return Err(io::Error::new(io::ErrorKind::Unsupported, "the kernel counts no scheduling"));
+        }
+        Ok(Times {
+            on_cpu: Duration::from_nanos(on_cpu),
+            run_queue: Duration::from_nanos(run_queue),
+            turns,
+            waits_for_cpu: false,
+        })
+    }
+
+    /// What follows the name, which stands in brackets and may hold any byte but 0, brackets too.
+    fn state(stat: &[u8]) -> Option<State> {
+        let end = stat.iter().rposition(|byte| *byte == b')')?;
+        let letter = *stat.get(end + 2)?;
+        Some(match letter {
+            b'R' => State::Running,
+            b'S' => State::Sleeping,
+            b'D' => State::DiskSleep,
+            b'T' => State::Stopped,
+            b't' => State::Traced,
+            b'Z' | b'X' => State::Zombie,
+            other => State::Other(char::from(other)),
+        })
+    }
+
+    /// `running`; or number, arguments, stack, place; or -1, stack, place outside of any.
+    fn syscall(text: &[u8]) -> Option<Syscall> {
+        let number = text.split(|byte| byte.is_ascii_whitespace()).next()?;
+        str::from_utf8(number).ok()?.parse().ok().map(Syscall::new)
+    }
+
+    /// `0` where there is none.
+    fn wait_channel(text: &[u8]) -> Option<String> {
+        let name = str::from_utf8(text).ok()?.trim();
+        (!name.is_empty() && name != "0").then(|| name.to_owned())
+    }
+
+    fn blocked_signals(status: &[u8]) -> Option<u64> {
+        let mut lines = status.split(|byte| *byte == b'\n');
+        let mask = lines.find_map(|line| line.strip_prefix(b"SigBlk:"))?;
+        u64::from_str_radix(str::from_utf8(mask).ok()?.trim(), 16).ok()
+    }
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+mod platform {
+    use super::{Look, Thread, Times};
+    use std::io;
+
+    pub(super) type Kept = std::convert::Infallible;
+
+    pub(super) fn times(_: &Thread) -> io::Result<Times> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    pub(super) fn look(_: &Thread) -> io::Result<Look> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
