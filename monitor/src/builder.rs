@@ -1,5 +1,6 @@
 //! What a monitor is to be: its settings, checked together when it starts.
 
+use crate::clock::Clock;
 use crate::error::{SettingError, StartError, StartedButStopped};
 use crate::event::PeriodicMonitorThreadStarted;
 use crate::monitor::{Monitor, Shared};
@@ -112,18 +113,27 @@ impl MonitorBuilder {
     /// # Panics
     /// If a subscriber or a plugin does; the monitor is then told to end.
     pub fn start(self) -> Result<Monitor, StartError> {
-        let errors = self.settings.errors();
-        if !errors.is_empty() {
-            return Err(StartError::Settings(errors));
-        }
-        let shared = Shared::new(self.settings);
+        let registry = self.plugins;
+        let shared = self.shared(Clock::new())?;
         shared.start().map_err(StartError::Thread)?;
         let monitor = Monitor::of(shared);
         let started = PeriodicMonitorThreadStarted::new(Arc::new((*monitor).clone()));
-        let registry = self.plugins.unwrap_or_else(plugins);
+        let registry = registry.unwrap_or_else(plugins);
         match monitor.bus().publish_and_call_plugins(&started, registry) {
             Ok(()) => Ok(monitor),
             Err(error) => Err(StartError::StartedButStopped(Box::new(StartedButStopped { monitor, error }))),
+        }
+    }
+}
+
+impl MonitorBuilder {
+    /// Checks all settings, and makes what handles and thread share.
+    pub(crate) fn shared(self, clock: Clock) -> Result<Arc<Shared>, StartError> {
+        let errors = self.settings.errors();
+        if errors.is_empty() {
+            Ok(Shared::new(self.settings, clock))
+        } else {
+            Err(StartError::Settings(errors))
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::clock::Clock;
 use crate::error::{PeriodError, StopError, quietly};
 use crate::function::{Function, FunctionId, FunctionInfo, MonitoringFunction};
 use crate::worker::{self, Worker};
+use crossbeam_utils::sync::Parker;
 use signalpost_dispatch::core::{Snapshot, SnapshotCell};
 use signalpost_dispatch::{BoxError, Bus, Outcome};
 use std::fmt;
@@ -254,6 +255,10 @@ impl fmt::Debug for Monitor {
 }
 
 impl MonitorRef {
+    pub(crate) fn of(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
     /// Calls `f` about once a period, on the monitor thread: at once first, unless
     /// [`first_call_at_once`](MonitorBuilder::first_call_at_once) says otherwise. It returns `()` or `Result<(), BoxError>`.
     ///
@@ -508,10 +513,10 @@ impl Table {
 }
 
 impl Shared {
-    pub(crate) fn new(settings: Settings) -> Arc<Self> {
+    pub(crate) fn new(settings: Settings, clock: Clock) -> Arc<Self> {
         let shared = Self {
             settings,
-            clock: Clock::new(),
+            clock,
             table: SnapshotCell::new(),
             failed_reports: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
@@ -530,9 +535,15 @@ impl Shared {
 
     /// Starts the first thread.
     pub(crate) fn start(self: &Arc<Self>) -> std::io::Result<()> {
+        let (parker, fresh) = self.first_worker();
+        worker::spawn(self, fresh, parker)
+    }
+
+    /// What the first thread is known by, and sleeps with.
+    pub(crate) fn first_worker(&self) -> (Parker, Arc<Worker>) {
         let (parker, fresh) = Worker::new();
         self.table.update(|table| Some(Table { worker: Some(fresh.clone()), ..table.clone() }));
-        worker::spawn(self, fresh, parker)
+        (parker, fresh)
     }
 
     /// This process's thread. In a forked child that has none, starts it, unless the monitor is to end: the first call that

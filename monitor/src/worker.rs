@@ -53,6 +53,11 @@ impl Worker {
         (parker, Arc::new(worker))
     }
 
+    /// The thread that it is known of is the caller's.
+    pub(crate) fn is_this_thread(&self) {
+        let _ = self.thread.set(thread::current().id());
+    }
+
     /// Whether it is a thread of this process.
     pub(crate) fn is_here(&self) -> bool {
         self.process == process::id()
@@ -114,11 +119,9 @@ pub(crate) fn spawn(shared: &Arc<Shared>, worker: Arc<Worker>, parker: Parker) -
     let thread = thread::Builder::new().name(shared.settings.thread_name.clone());
     let (shared, known) = (shared.clone(), worker.clone());
     let body = move || {
-        let _ = worker.thread.set(thread::current().id());
+        worker.is_this_thread();
         let ends = Ends(worker.clone());
-        let thread =
-            Thread { shared, worker, parker, schedule: Schedule::new(), known: Arc::default(), version: 0 };
-        match thread.run() {
+        match Thread::new(shared, worker, parker).run() {
             Left::Ended => drop(ends),
             // Its locks belong to a thread of the other process.
             Left::Forked => std::mem::forget(ends),
@@ -130,7 +133,7 @@ pub(crate) fn spawn(shared: &Arc<Shared>, worker: Arc<Worker>, parker: Parker) -
 }
 
 /// The thread's own.
-struct Thread {
+pub(crate) struct Thread {
     shared: Arc<Shared>,
     worker: Arc<Worker>,
     parker: Parker,
@@ -141,33 +144,60 @@ struct Thread {
 }
 
 /// Why the thread came to its end.
-enum Left {
+#[derive(Clone, Copy)]
+pub(crate) enum Left {
     Ended,
     /// A function forked, and returned in the child: this is the child's copy of the thread.
     Forked,
 }
 
+/// What came of a turn.
+pub(crate) enum Turn {
+    /// What was due was called. There may be more.
+    Called,
+    /// Nothing is due until then; ever, if there is no then.
+    Sleep(Option<Duration>),
+    /// It was the last.
+    Leave(Left),
+}
+
 impl Thread {
+    pub(crate) fn new(shared: Arc<Shared>, worker: Arc<Worker>, parker: Parker) -> Self {
+        Self { shared, worker, parker, schedule: Schedule::new(), known: Arc::default(), version: 0 }
+    }
+
     fn run(mut self) -> Left {
-        while !self.shared.is_stopping() {
-            self.look();
-            let (clock, next) = (self.shared.clock, self.schedule.next_due());
-            let now = clock.now();
-            match next {
-                Some(due) if due <= now => {
-                    if let Left::Forked = self.call_due(now) {
-                        return Left::Forked;
-                    }
-                }
-                next => match next.and_then(|due| clock.at(due)) {
-                    Some(due) => self.parker.park_deadline(due),
+        let left = loop {
+            match self.turn() {
+                Turn::Called => {}
+                Turn::Sleep(until) => match until.and_then(|until| self.shared.clock.at(until)) {
+                    Some(until) => self.parker.park_deadline(until),
                     None => self.parker.park(),
                 },
+                Turn::Leave(left) => break left,
             }
+        };
+        if let Left::Ended = left {
+            // What is known here keeps no closure: they are taken out of the functions.
+            self.shared.end();
         }
-        // What is known here keeps no closure: they are taken out of the functions.
-        self.shared.end();
-        Left::Ended
+        left
+    }
+
+    /// Looks for changes, and calls what is due. Does not sleep.
+    pub(crate) fn turn(&mut self) -> Turn {
+        if self.shared.is_stopping() {
+            return Turn::Leave(Left::Ended);
+        }
+        self.look();
+        let now = self.shared.clock.now();
+        match self.schedule.next_due() {
+            Some(due) if due <= now => match self.call_due(now) {
+                Left::Ended => Turn::Called,
+                Left::Forked => Turn::Leave(Left::Forked),
+            },
+            next => Turn::Sleep(next),
+        }
     }
 
     /// Brings the schedule up to the newest snapshot.
