@@ -171,31 +171,36 @@ mod platform {
     }
 
     pub(super) fn times(thread: &mut Thread) -> io::Result<Times> {
+        timed(thread).map(|(times, _)| times)
+    }
+
+    /// And whether the time on a CPU is exact, which it is by the clock: `schedstat` is brought up to date at ticks only.
+    fn timed(thread: &mut Thread) -> io::Result<(Times, bool)> {
         let pid = process::id();
-        if thread.kept.as_ref().is_none_or(|kept| kept.pid != pid) {
-            thread.kept = Some(Kept { schedstat: open(thread.tid, "schedstat")?, pid }); // invariant 1
-        }
-        let Some(kept) = &thread.kept else { return Err(ended()) };
-        // First, since to read the clock brings what `schedstat` says up to date too.
-        let on_cpu = cpu_clock(thread.tid);
+        let kept = match &mut thread.kept {
+            Some(kept) if kept.pid == pid => kept, // invariant 1
+            other => other.insert(Kept { schedstat: open(thread.tid, "schedstat")?, pid }),
+        };
+        let exact = cpu_clock(thread.tid);
         let mut text = [0; 72]; // three numbers of at most 20 digits
-        let length = kept.schedstat.read_at(&mut text, 0).map_err(gone)?;
+        let length = kept.schedstat.read_at(&mut text, 0).map_err(gone)?; // last: invariant 2
         let mut times = schedstat(&text[..length])?;
-        times.on_cpu = on_cpu.unwrap_or(times.on_cpu);
-        Ok(times)
+        times.on_cpu = exact.unwrap_or(times.on_cpu);
+        Ok((times, exact.is_some()))
     }
 
     pub(super) fn look(thread: &mut Thread) -> io::Result<Look> {
-        let before = times(thread)?;
+        let (before, exact) = timed(thread)?;
         let tid = thread.tid;
-        let mut buffer = [0; 2048];
+        let mut buffer = [0; 8192]; // `status` names up to some 700 groups before the signals
         let state = state(read(tid, "stat", &mut buffer)?).ok_or_else(malformed)?;
         let running = state == State::Running;
         let syscall = read(tid, "syscall", &mut buffer).ok().and_then(syscall);
         let wait_channel = read(tid, "wchan", &mut buffer).ok().and_then(wait_channel);
         let blocked_signals = read(tid, "status", &mut buffer).ok().and_then(blocked_signals);
         let mut times = times(thread)?; // last: invariant 2
-        times.waits_for_cpu = running && before.on_cpu == times.on_cpu && before.turns == times.turns;
+        times.waits_for_cpu =
+            running && exact && before.on_cpu == times.on_cpu && before.turns == times.turns;
         Ok(Look {
             state,
             times,
@@ -227,7 +232,7 @@ mod platform {
     }
 
     fn ended() -> io::Error {
-        io::Error::new(io::ErrorKind::NotFound, "the thread has ended")
+        io::ErrorKind::NotFound.into()
     }
 
     fn malformed() -> io::Error {
@@ -249,7 +254,7 @@ mod platform {
         let (on_cpu, run_queue, turns) = (next()?, next()?, next()?);
         if (on_cpu, run_queue, turns) == (0, 0, 0) {
             // Whoever has a number to give has run.
-            return Err(io::Error::new(io::ErrorKind::Unsupported, "the kernel counts no scheduling"));
+            return Err(io::ErrorKind::Unsupported.into());
         }
         Ok(Times {
             on_cpu: Duration::from_nanos(on_cpu),
@@ -287,9 +292,75 @@ mod platform {
     }
 
     fn blocked_signals(status: &[u8]) -> Option<u64> {
-        let mut lines = status.split(|byte| *byte == b'\n');
-        let mask = lines.find_map(|line| line.strip_prefix(b"SigBlk:"))?;
+        let mut lines = status.split_inclusive(|byte| *byte == b'\n');
+        let mask = lines.find_map(|line| line.strip_prefix(b"SigBlk:")?.strip_suffix(b"\n"))?;
         u64::from_str_radix(str::from_utf8(mask).ok()?.trim(), 16).ok()
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::{blocked_signals, schedstat, state, syscall, wait_channel};
+        use crate::kernel::{State, Syscall};
+        use std::io::ErrorKind;
+        use std::time::Duration;
+
+        #[test]
+        fn times_are_three_numbers() {
+            let times = schedstat(b"2027858 500 3\n").unwrap();
+            assert_eq!(
+                (times.on_cpu, times.run_queue),
+                (Duration::from_nanos(2_027_858), Duration::from_nanos(500))
+            );
+            assert_eq!((times.turns, times.waits_for_cpu), (3, false));
+            assert_eq!(schedstat(b"0 0 0\n").unwrap_err().kind(), ErrorKind::Unsupported);
+            for broken in [&b""[..], b"1 2", b"1 x 3", b"-1 2 3", b"1 18446744073709551616 3", b"\xff 2 3"] {
+                assert_eq!(schedstat(broken).unwrap_err().kind(), ErrorKind::InvalidData, "{broken:?}");
+            }
+        }
+
+        #[test]
+        fn the_state_stands_behind_a_name_that_may_hold_anything() {
+            let stands = [
+                (&b"7 (main) R 1 7"[..], State::Running),
+                (b"7 (a) D (b) S 1", State::Sleeping),
+                (b"7 (\xff\n) R) D 1", State::DiskSleep),
+                (b"7 () T 1", State::Stopped),
+                (b"7 (x) t 1", State::Traced),
+                (b"7 (x) Z 1", State::Zombie),
+                (b"7 (x) X 1", State::Zombie),
+                (b"7 (x) I 1", State::Other('I')),
+            ];
+            for (stat, expected) in stands {
+                assert_eq!(state(stat), Some(expected), "{stat:?}");
+            }
+            for broken in [&b""[..], b"7 main R", b"7 (main)", b"7 (main) "] {
+                assert_eq!(state(broken), None, "{broken:?}");
+            }
+        }
+
+        #[test]
+        fn a_thread_that_runs_or_faults_is_in_no_system_call() {
+            assert_eq!(syscall(b"202 0x55 0x80 0x0 0x0 0x0 0x0 0x7ff 0x7fe\n"), Some(Syscall::new(202)));
+            assert_eq!(syscall(b"0 0x55\n"), Some(Syscall::new(0)));
+            for none in [&b"running\n"[..], b"-1 0x7ff 0x7fe\n", b"", b"99999999999 0x1"] {
+                assert_eq!(syscall(none), None, "{none:?}");
+            }
+        }
+
+        #[test]
+        fn the_wait_channel_is_a_name_or_none() {
+            assert_eq!(wait_channel(b"futex_do_wait").as_deref(), Some("futex_do_wait"));
+            assert_eq!([wait_channel(b"0"), wait_channel(b""), wait_channel(b"\xff")], [None, None, None]);
+        }
+
+        #[test]
+        fn the_mask_is_read_where_the_line_is_whole() {
+            assert_eq!(blocked_signals(b"Name:\tx\nSigBlk:\t0000000000400000\nSigIgn:\t0\n"), Some(1 << 22));
+            assert_eq!(blocked_signals(b"SigBlk:\tfffffffffffffff7\n"), Some(!8));
+            for none in [&b"Groups:\t1 2 3"[..], b"SigBlk:\tzz\n", b"SigBlk:\tfff", b""] {
+                assert_eq!(blocked_signals(none), None, "{none:?}");
+            }
+        }
     }
 }
 
@@ -306,5 +377,24 @@ mod platform {
 
     pub(super) fn look(_: &Thread) -> io::Result<Look> {
         Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Syscall;
+
+    #[test]
+    fn a_system_call_has_the_name_of_this_architecture_or_its_number() {
+        #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+        assert_eq!(Syscall::new(230).name(), Some("clock_nanosleep"));
+        #[cfg(all(target_os = "linux", target_arch = "aarch64"))]
+        assert_eq!(Syscall::new(115).name(), Some("clock_nanosleep"));
+        for number in [100_000, u32::MAX] {
+            let unknown = Syscall::new(number);
+            assert_eq!((unknown.number(), unknown.name()), (Some(number), None));
+            assert_eq!(unknown.to_string(), format!("system call {number}"));
+        }
+        assert_eq!((Syscall::UNKNOWN.number(), Syscall::UNKNOWN.name()), (None, None));
     }
 }
