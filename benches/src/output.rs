@@ -1,7 +1,7 @@
 //! The numbers for programs: one JSON document, written whole or not at all.
 //!
-//! Owns the schema and where the document goes. Whether it can be written is found out before
-//! anything is measured; should it fail all the same, the report has been printed by then.
+//! Owns the schema of what is measured, and where a document goes. Whether it can be written is found out
+//! before anything is measured; should it fail all the same, the report has been printed by then.
 
 use crate::{churn, handoff, machine::Machine, registration, survey, target::Target};
 use serde::Serialize;
@@ -73,7 +73,7 @@ impl fmt::Display for CannotWrite {
             f,
             "cannot write '{}': {}\n\n\
              expected a file in an existing folder that you may write to, or - for standard output.\n\
-             Make the folder, choose another FILE, or leave --json out.",
+             Make the folder, choose another FILE, or leave the option out.",
             self.path.display(),
             self.cause
         )
@@ -125,13 +125,24 @@ impl Destination {
         matches!(self, Self::Stdout)
     }
 
-    /// Writes the document.
+    /// Writes a document as JSON.
     ///
     /// # Errors
     /// When it cannot be written after all; a file that was there before is then unchanged.
-    pub fn write(&mut self, document: &Document) -> Result<(), CannotWrite> {
+    ///
+    /// # Panics
+    /// When the document is not plain data: a map with keys that are no strings.
+    pub fn write(&mut self, document: &impl Serialize) -> Result<(), CannotWrite> {
         let mut text = serde_json::to_string_pretty(document).expect("every part is plain data");
         text.push('\n');
+        self.write_text(&text)
+    }
+
+    /// Writes a document that is text already.
+    ///
+    /// # Errors
+    /// When it cannot be written after all; a file that was there before is then unchanged.
+    pub fn write_text(&mut self, text: &str) -> Result<(), CannotWrite> {
         let text = text.as_bytes();
         let (path, written) = match self {
             Self::Stdout => (Path::new("-"), write_all(&mut io::stdout().lock(), text)),

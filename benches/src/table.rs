@@ -66,13 +66,20 @@ impl<T: Into<String>> From<T> for Cell {
 #[derive(Clone, Debug, Default)]
 pub struct Table {
     rows: Vec<Vec<Cell>>,
+    flush_left: bool,
 }
 
 impl Table {
     /// A table with these column heads.
     pub fn headed(head: impl IntoIterator<Item = impl Into<String>>) -> Self {
         let head = head.into_iter().map(|text| Cell::toned(Tone::Quiet, text)).collect();
-        Self { rows: vec![head] }
+        Self { rows: vec![head], flush_left: false }
+    }
+
+    /// All columns flush left: for words.
+    #[must_use]
+    pub fn flush_left(self) -> Self {
+        Self { flush_left: true, ..self }
     }
 
     /// Adds a row.
@@ -95,7 +102,8 @@ impl Table {
                 let padding = " ".repeat(widths[column] - cell.text.chars().count());
                 let painted = colour.paint(cell.tone, &cell.text);
                 line += "  ";
-                line += &if column == 0 { painted + &padding } else { padding + &painted };
+                let left = column == 0 || self.flush_left;
+                line += &if left { painted + &padding } else { padding + &painted };
             }
             text += line.trim_end();
             text.push('\n');
@@ -144,6 +152,13 @@ mod tests {
     #[test]
     fn columns_line_up_by_characters() {
         assert_eq!(table().render(Colour(false)), "  path          1\n  raw-loop  ≤ 2.0\n");
+    }
+
+    #[test]
+    fn words_stand_flush_left_in_every_column() {
+        let mut table = table().flush_left();
+        table.row(["x".into(), "≥".into()]);
+        assert_eq!(table.render(Colour(false)), "  path      1\n  raw-loop  ≤ 2.0\n  x         ≥\n");
     }
 
     #[test]
