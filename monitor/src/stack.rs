@@ -1,0 +1,218 @@
+//! Where another thread is: its stack, taken by this process of itself, without asking the thread to do more than copy.
+//!
+//! Owns the modes, what can go wrong, whom to ask ([`Target`]) and who asks ([`Capturer`]).
+//! Not here: how the bytes are had (`stack/signal.rs`, `stack/ptrace.rs`, `stack/passive.rs`), what they mean (`stack/unwind.rs`),
+//! and what the code is called (`stack/names.rs`).
+
+mod trace;
+
+pub use trace::{Frame, Incomplete, StackTrace};
+
+use std::fmt;
+use std::time::Duration;
+
+/// How the stack of a blocked thread is had.
+///
+/// There is one on Linux, on x86-64 and aarch64; elsewhere each of them gives [`CaptureError::Unsupported`].
+///
+/// | | the blocked call may notice | the thread is stopped for | stack |
+/// |---|---|---|---|
+/// | `Signal` | raw C sleeps, polls and timed waits end early with `EINTR`; what std does goes on | 1 to 2 µs | whole |
+/// | `Ptrace` | no, but for `epoll_wait` and sockets with a timeout | 10 to 20 µs | whole |
+/// | `Passive` | no | not at all | its top |
+///
+/// # Examples
+/// ```
+/// use signalpost::monitor::CaptureMode;
+/// assert_eq!(CaptureMode::default(), CaptureMode::Signal);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum CaptureMode {
+    /// A signal to the thread, whose handler copies registers and stack. `SIGURG` if no other was asked for: its default action is
+    /// none, so one too many does no harm. A handler that was there before goes on getting the signals that are not ours.
+    #[default]
+    Signal,
+    /// A tracer in this address space stops the thread and copies. Needs a process that may be traced: dumpable, no debugger on it,
+    /// allowed by seccomp and Yama.
+    Ptrace,
+    /// What the kernel tells of a thread that sleeps: where it entered the kernel. Nothing of one that runs.
+    Passive,
+    /// No stacks.
+    Off,
+}
+
+/// Why there is no stack.
+///
+/// # Examples
+/// ```
+/// use signalpost::monitor::CaptureError;
+/// assert_eq!(CaptureError::NoThread.to_string(), "the thread has ended");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CaptureError {
+    /// [`CaptureMode::Off`].
+    Off,
+    /// This platform has none.
+    Unsupported,
+    /// The thread has ended, or is of another process: that of before a `fork`.
+    NoThread,
+    /// The thread has the signal blocked. Nothing was sent.
+    SignalBlocked {
+        /// The signal.
+        signal: i32,
+    },
+    /// Somebody put another handler in the place of ours. Nothing was sent.
+    HandlerReplaced {
+        /// The signal.
+        signal: i32,
+    },
+    /// The thread did not answer in time: it waits in the kernel and cannot be interrupted, or was not given a CPU.
+    TimedOut {
+        /// How long was waited.
+        after: Duration,
+    },
+    /// Another monitor of this process is taking a stack; there is one at a time.
+    Busy,
+    /// The thread runs, and [`CaptureMode::Passive`] sees only those that sleep.
+    Running,
+    /// The system refused.
+    System {
+        /// What was asked of it.
+        call: &'static str,
+        /// The system's number for the reason.
+        errno: i32,
+    },
+}
+
+impl fmt::Display for CaptureError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Off => f.write_str("stacks are switched off: set another capture mode"),
+            Self::Unsupported => f.write_str("no stacks of other threads on this platform"),
+            Self::NoThread => f.write_str("the thread has ended"),
+            Self::SignalBlocked { signal } => {
+                write!(
+                    f,
+                    "the thread blocks signal {signal}: set another capture_signal, or capture mode Ptrace"
+                )
+            }
+            Self::HandlerReplaced { signal } => write!(
+                f,
+                "another handler has taken the place of ours for signal {signal}: set another capture_signal, or capture mode \
+                 Ptrace"
+            ),
+            Self::TimedOut { after } => {
+                write!(
+                    f,
+                    "the thread did not answer within {after:?}: it cannot be interrupted, or gets no CPU"
+                )
+            }
+            Self::Busy => f.write_str("another monitor is taking a stack"),
+            Self::Running => {
+                f.write_str("the thread runs, and capture mode Passive sees only those that sleep")
+            }
+            Self::System { call, errno } => {
+                write!(f, "{call} was refused: {}", std::io::Error::from_raw_os_error(*errno))
+            }
+        }
+    }
+}
+
+impl std::error::Error for CaptureError {}
+
+/// What a thread said of itself in the handler.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Said {
+    pub(crate) worker: Option<usize>,
+    #[cfg(feature = "tokio")]
+    pub(crate) task: Option<tokio::task::Id>,
+}
+
+/// Called on the thread, in the handler, after the copy: async-signal-safe, and without a panic. Mode Signal only.
+pub(crate) type Probe = fn() -> Said;
+
+/// A stack, and what came with it.
+#[derive(Clone, Debug)]
+pub(crate) struct Capture {
+    pub(crate) trace: StackTrace,
+    pub(crate) said: Option<Said>,
+    /// How long the thread was in the handler; zero where that was not measured.
+    pub(crate) in_handler: Duration,
+}
+
+pub(crate) use platform::{Capturer, Target};
+
+/// Where there is no capture.
+mod platform {
+    use super::{Capture, CaptureError, CaptureMode, Probe};
+    use std::time::Duration;
+
+    /// A thread whose stack can be asked for.
+    #[derive(Clone, Debug)]
+    pub(crate) struct Target(());
+
+    impl Target {
+        /// The calling thread.
+        pub(crate) fn current() -> Self {
+            Self(())
+        }
+
+        /// The kernel's number for it; 0 where there is none.
+        pub(crate) fn id(&self) -> u32 {
+            0
+        }
+    }
+
+    /// Takes stacks. Owned by the monitor's thread.
+    #[derive(Debug)]
+    pub(crate) struct Capturer {
+        mode: CaptureMode,
+        asked: bool,
+    }
+
+    impl Capturer {
+        /// Never fails; what is wrong is said at each capture.
+        pub(crate) fn new(mode: CaptureMode, _signal: Option<i32>) -> Self {
+            Self { mode, asked: false }
+        }
+
+        /// Whether such settings can be; else why not.
+        pub(crate) fn check(_mode: CaptureMode, _signal: Option<i32>) -> Result<(), &'static str> {
+            Ok(())
+        }
+
+        /// Asks for the stack, and does not wait.
+        pub(crate) fn request(
+            &mut self,
+            _target: &Target,
+            _probe: Option<Probe>,
+        ) -> Result<(), CaptureError> {
+            match self.mode {
+                CaptureMode::Off => Err(CaptureError::Off),
+                _ => Err(CaptureError::Unsupported),
+            }
+        }
+
+        /// The answer to what was asked; none: not yet.
+        pub(crate) fn answer(&mut self, _patience: Duration) -> Option<Result<Capture, CaptureError>> {
+            self.asked.then_some(Err(CaptureError::Unsupported))
+        }
+
+        /// Takes the request back: a late answer finds nobody.
+        pub(crate) fn cancel(&mut self) {
+            self.asked = false;
+        }
+
+        /// Asks, and waits at most so long.
+        pub(crate) fn capture(
+            &mut self,
+            target: &Target,
+            probe: Option<Probe>,
+            _patience: Duration,
+        ) -> Result<Capture, CaptureError> {
+            Err(self.request(target, probe).err().unwrap_or(CaptureError::Unsupported))
+        }
+    }
+}
