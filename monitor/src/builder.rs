@@ -4,6 +4,7 @@ use crate::clock::Clock;
 use crate::error::{SettingError, StartError, StartedButStopped};
 use crate::event::PeriodicMonitorThreadStarted;
 use crate::monitor::{Monitor, Shared};
+use crate::stack::CaptureMode;
 use signalpost_dispatch::{Bus, Plugins, bus, plugins};
 use std::fmt;
 use std::ops::Deref;
@@ -49,6 +50,10 @@ pub(crate) struct Settings {
     pub(crate) first_call_at_once: bool,
     pub(crate) slow_after: Duration,
     pub(crate) failures_before_removal: u32,
+    pub(crate) max_blocking_time: Option<Duration>,
+    pub(crate) print_blocking_reports: bool,
+    pub(crate) capture: CaptureMode,
+    pub(crate) capture_signal: Option<i32>,
 }
 
 impl MonitorBuilder {
@@ -59,6 +64,10 @@ impl MonitorBuilder {
             first_call_at_once: true,
             slow_after: Duration::from_millis(100),
             failures_before_removal: 5,
+            max_blocking_time: Some(Duration::from_millis(100)),
+            print_blocking_reports: true,
+            capture: CaptureMode::default(),
+            capture_signal: None,
         };
         Self { settings, plugins: None }
     }
@@ -100,6 +109,34 @@ impl MonitorBuilder {
     /// How often a function may fail in a row: at that failure it is removed. 5, unless this says otherwise.
     pub fn failures_before_removal(mut self, failures: u32) -> Self {
         self.settings.failures_before_removal = failures;
+        self
+    }
+
+    /// From when on a loop counts as blocked: 100 ms, unless this says otherwise; `None`: never, and no loop is looked at.
+    ///
+    /// Can be [changed](crate::MonitorRef::set_max_blocking_time) while the monitor runs. While something runs the monitor looks
+    /// five times in this time.
+    pub fn max_blocking_time(mut self, time: impl Into<Option<Duration>>) -> Self {
+        self.settings.max_blocking_time = time.into();
+        self
+    }
+
+    /// Whether a report of a blocked loop is printed to standard error, after its subscribers: true, unless this says otherwise.
+    /// Can be [changed](crate::MonitorRef::set_print_blocking_reports) while the monitor runs.
+    pub fn print_blocking_reports(mut self, print: bool) -> Self {
+        self.settings.print_blocking_reports = print;
+        self
+    }
+
+    /// How the stack of a blocked thread is taken: see [`CaptureMode`], whose default holds unless this says otherwise.
+    pub fn capture(mut self, mode: CaptureMode) -> Self {
+        self.settings.capture = mode;
+        self
+    }
+
+    /// The signal for [`CaptureMode::Signal`]: `SIGURG`, unless this says otherwise.
+    pub fn capture_signal(mut self, signal: i32) -> Self {
+        self.settings.capture_signal = Some(signal);
         self
     }
 
@@ -153,6 +190,9 @@ impl Settings {
         }
         if self.slow_after.is_zero() {
             errors.push(SettingError::ZeroDuration { setting: "slow_after" });
+        }
+        if self.max_blocking_time.is_some_and(|time| time.is_zero()) {
+            errors.push(SettingError::ZeroDuration { setting: "max_blocking_time" });
         }
         if self.failures_before_removal == 0 {
             errors.push(SettingError::ZeroCount { setting: "failures_before_removal" });

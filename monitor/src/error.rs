@@ -133,6 +133,43 @@ impl fmt::Display for SettingError {
 
 impl Error for SettingError {}
 
+/// Why a loop is not watched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WatchError {
+    /// The tokio that is linked does not count as is needed, and how. What can be done: another version of it, or
+    /// [`Monitored`](crate::Monitored) tasks, which do not need its counts.
+    Tokio(String),
+    /// This thread drives a loop that is watched already: drop its guard first.
+    ThreadIsTaken,
+    /// This thread ends: its locals are gone.
+    ThreadEnds,
+    /// The monitor has ended, or was told to.
+    MonitorEnded,
+}
+
+impl fmt::Display for WatchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tokio(why) => write!(
+                f,
+                "this version of tokio cannot be watched by its metrics: {why}; use another one, or `Monitored` tasks"
+            ),
+            Self::ThreadIsTaken => {
+                f.write_str("this thread drives a loop that is watched already: drop its guard first")
+            }
+            Self::ThreadEnds => {
+                f.write_str("this thread is about to end: nothing of it can be watched any more")
+            }
+            Self::MonitorEnded => {
+                f.write_str("the monitor has ended, or was told to: it watches nothing any more")
+            }
+        }
+    }
+}
+
+impl Error for WatchError {}
+
 /// Why what the monitor calls was not changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

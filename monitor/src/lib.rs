@@ -12,22 +12,30 @@
 //! | `schedule`, `clock` | which function is due next; the time it is told |
 //! | `function` | what a function is, and what is known of its calls |
 //! | `signals` | the thread's signal mask |
+//! | `stack` | where another thread is |
+//! | `pulse`, `slot` | what a thread says of itself; which threads there are, and the bell that wakes a monitor |
+//! | `task`, `turn`, `runtime`, `event_loop` | who says it: tasks, loops written by hand, runtimes |
+//! | `detect`, `watch` | when a worker counts as blocked; the look at all of them |
+//! | `blocked`, `report` | what is published and printed of it |
 //! | `kernel`, `verdict` | what the kernel says of a blocked thread; what that means for its loop |
 //! | `memory`, `limit`, `usage`, `pressure` | the watch on memory: readings, limits, what they mean |
 //! | `config` | settings by environment |
 //! | `event`, `error`, `memory_event`, `memory_error` | what is published, and what can go wrong |
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)] // but for the files that say why: `stack/signal.rs`, `stack/ptrace.rs`
 
+mod blocked;
 mod builder;
 #[doc(hidden)] // for the tests, which turn its clock by hand: not part of what semver covers
 pub mod by_hand;
 mod clock;
 mod config;
+#[doc(hidden)] // for the tests, which tell it the time: not part of what semver covers
+pub mod detect;
 mod error;
 mod event;
+mod event_loop;
 mod function;
-#[allow(dead_code)] // its caller is to come
 mod kernel;
 mod limit;
 mod memory;
@@ -35,21 +43,33 @@ mod memory_error;
 mod memory_event;
 mod monitor;
 mod pressure;
+#[doc(hidden)] // for the models: not part of what semver covers
+pub mod pulse;
+#[doc(hidden)] // for the recorded cases: not part of what semver covers
+pub mod report;
+#[cfg(feature = "tokio")]
+mod runtime;
 #[doc(hidden)] // for the tests, which turn its clock by hand: not part of what semver covers
 pub mod schedule;
 mod signals;
+mod slot;
+mod stack;
+mod task;
+mod turn;
 mod usage;
-#[allow(dead_code)] // its caller is to come
 mod verdict;
+mod watch;
 mod worker;
 
+pub use blocked::{EventLoopBlocked, EventLoopUnblocked, ThreadName};
 pub use builder::{BusRef, MonitorBuilder};
 pub use config::{ConfigError, ConfigErrors, MonitorConfig};
 pub use error::{
     Activity, ForkedWhileRunning, FunctionPanicked, PeriodError, SettingError, StartError, StartedButStopped,
-    StopError,
+    StopError, WatchError,
 };
 pub use event::{MonitoringFunctionFailed, MonitoringFunctionSlow, PeriodicMonitorThreadStarted};
+pub use event_loop::{EventLoop, LoopKind};
 pub use function::{FunctionId, FunctionInfo, FunctionName, MonitoringFunction};
 pub use kernel::Syscall;
 pub use limit::MemoryLimit;
@@ -61,5 +81,12 @@ pub use memory_error::MemoryError;
 pub use memory_event::{MemoryEvent, MemoryEvents, MemoryUsageThresholdExceeded, MemoryUsageUnderThreshold};
 pub use monitor::{Hub, Monitor, MonitorRef, PeriodicMonitorThread};
 pub use pressure::{MemoryPressure, PressureError, PressureWatch};
+#[cfg(feature = "tokio")]
+pub use runtime::TokioHooks;
+pub use stack::{CaptureError, CaptureMode, Frame, Incomplete, StackTrace};
+#[cfg(feature = "tokio")]
+pub use task::monitored_spawn;
+pub use task::{BlockedTask, Monitored, TaskId};
+pub use turn::{ExpectBlocking, LoopGuard, expect_blocking};
 pub use usage::{MemoryFigure, MemoryInfo, MemorySource, ProcessMemory};
 pub use verdict::{TimeSplit, Verdict};

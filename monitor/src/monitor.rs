@@ -13,16 +13,19 @@
 
 use crate::builder::{MonitorBuilder, Settings};
 use crate::clock::Clock;
-use crate::error::{PeriodError, StopError, quietly};
+use crate::error::{PeriodError, StopError, WatchError, quietly};
+use crate::event_loop::{EventLoop, Source};
 use crate::function::{Function, FunctionId, FunctionInfo, MonitoringFunction};
+use crate::slot;
+use crate::turn::LoopGuard;
 use crate::worker::{self, Worker};
 use crossbeam_utils::sync::Parker;
 use signalpost_dispatch::core::{Snapshot, SnapshotCell};
 use signalpost_dispatch::{BoxError, Bus, Outcome};
 use std::fmt;
 use std::ops::Deref;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
+use std::sync::{Arc, Weak};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
@@ -382,6 +385,60 @@ impl MonitorRef {
         shared.table.read(all).unwrap_or_default()
     }
 
+    /// Watches a loop that the calling thread drives: two calls a turn tell whether it runs.
+    ///
+    /// A turn of more than [`max_blocking_time`](MonitorBuilder::max_blocking_time) is an
+    /// [`EventLoopBlocked`](crate::EventLoopBlocked). Lock-free, allocates, wakes the monitor.
+    ///
+    /// # Errors
+    /// [`WatchError`]: the thread has such a guard already, or ends; or the monitor has ended.
+    ///
+    /// # Examples
+    /// See [`LoopGuard`].
+    pub fn watch_loop(&self, name: &str) -> Result<LoopGuard, WatchError> {
+        let slot = slot::current().or_else(slot::here).ok_or(WatchError::ThreadEnds)?;
+        if slot.driven().hub != 0 {
+            return Err(WatchError::ThreadIsTaken);
+        }
+        let hub = self.watch(slot::draw(), name, Source::Pulse)?;
+        Ok(LoopGuard::new(slot, hub))
+    }
+
+    pub(crate) fn watch(&self, id: u64, name: &str, source: Source) -> Result<EventLoop, WatchError> {
+        self.shared.here();
+        let hub = EventLoop::of(id, name, source, Arc::downgrade(&self.shared));
+        self.shared.add_hub(hub.clone())?;
+        Ok(hub)
+    }
+
+    /// The loops that are watched, in the order in which they were added; the first one, called `tasks`, is that of all threads
+    /// which poll a [`Monitored`](crate::Monitored) and drive no other. Empty once the monitor has ended. Allocates.
+    pub fn event_loops(&self) -> Vec<EventLoop> {
+        self.shared.here();
+        self.shared.table.read(|table| Vec::clone(&table.hubs)).unwrap_or_default()
+    }
+
+    /// From when on a loop counts as blocked; none: never.
+    pub fn max_blocking_time(&self) -> Option<Duration> {
+        self.shared.limits.max_blocking_time()
+    }
+
+    /// Changes that, for all loops and at once: nothing, that nothing is watched any more. A time of zero is nothing too.
+    pub fn set_max_blocking_time(&self, time: impl Into<Option<Duration>>) {
+        self.shared.limits.set_max_blocking_time(time.into());
+        self.shared.wake();
+    }
+
+    /// Whether reports of blocked loops are printed.
+    pub fn print_blocking_reports(&self) -> bool {
+        self.shared.limits.print.load(Relaxed)
+    }
+
+    /// Switches that.
+    pub fn set_print_blocking_reports(&self, print: bool) {
+        self.shared.limits.print.store(print, Relaxed);
+    }
+
     /// The bus that the monitor publishes on.
     pub fn bus(&self) -> &Bus {
         &self.shared.settings.bus
@@ -474,7 +531,37 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     pub(crate) table: SnapshotCell<Table>,
     pub(crate) failed_reports: AtomicU64,
+    pub(crate) limits: Limits,
     stopping: AtomicBool,
+}
+
+/// Settings that can be changed while it runs.
+pub(crate) struct Limits {
+    /// In nanoseconds; the largest number is never.
+    max_blocking_time: AtomicU64,
+    pub(crate) print: AtomicBool,
+}
+
+impl Limits {
+    fn new(settings: &Settings) -> Self {
+        let limits = Self {
+            max_blocking_time: AtomicU64::new(0),
+            print: AtomicBool::new(settings.print_blocking_reports),
+        };
+        limits.set_max_blocking_time(settings.max_blocking_time);
+        limits
+    }
+
+    pub(crate) fn max_blocking_time(&self) -> Option<Duration> {
+        let nanos = self.max_blocking_time.load(Relaxed);
+        (nanos != u64::MAX).then(|| Duration::from_nanos(nanos))
+    }
+
+    fn set_max_blocking_time(&self, time: Option<Duration>) {
+        let nanos = time.filter(|time| !time.is_zero()).map(|time| time.as_nanos());
+        let nanos = nanos.and_then(|nanos| u64::try_from(nanos).ok()).unwrap_or(u64::MAX);
+        self.max_blocking_time.store(nanos, Relaxed);
+    }
 }
 
 /// The snapshot.
@@ -482,7 +569,8 @@ pub(crate) struct Shared {
 pub(crate) struct Table {
     /// Shared with the thread, and with snapshots that differ elsewhere.
     pub(crate) functions: Arc<Vec<Listed>>,
-    /// Changes with the functions.
+    pub(crate) hubs: Arc<Vec<EventLoop>>,
+    /// Changes with the functions, and with the loops.
     pub(crate) version: u64,
     places: u64,
     worker: Option<Arc<Worker>>,
@@ -510,11 +598,16 @@ impl Table {
     fn changed(&self, functions: Vec<Listed>) -> Self {
         Self { functions: Arc::new(functions), version: self.version + 1, ..self.clone() }
     }
+
+    fn watching(&self, hubs: Vec<EventLoop>) -> Self {
+        Self { hubs: Arc::new(hubs), version: self.version + 1, ..self.clone() }
+    }
 }
 
 impl Shared {
     pub(crate) fn new(settings: Settings, clock: Clock) -> Arc<Self> {
         let shared = Self {
+            limits: Limits::new(&settings),
             settings,
             clock,
             table: SnapshotCell::new(),
@@ -542,7 +635,11 @@ impl Shared {
     /// What the first thread is known by, and sleeps with.
     pub(crate) fn first_worker(&self) -> (Parker, Arc<Worker>) {
         let (parker, fresh) = Worker::new();
-        self.table.update(|table| Some(Table { worker: Some(fresh.clone()), ..table.clone() }));
+        let tasks = EventLoop::of(slot::draw(), "tasks", Source::Tasks, Weak::new());
+        self.table.update(|table| {
+            let hubs = Arc::new(vec![tasks.clone()]);
+            Some(Table { worker: Some(fresh.clone()), hubs, ..table.clone() })
+        });
         (parker, fresh)
     }
 
@@ -556,6 +653,7 @@ impl Shared {
         if self.is_stopping() {
             return None;
         }
+        slot::forked();
         let (parker, fresh) = Worker::new();
         if !self.swap_worker(&worker, &fresh) {
             return self.worker().filter(|worker| worker.is_here());
@@ -614,6 +712,34 @@ impl Shared {
         Ok(())
     }
 
+    fn add_hub(self: &Arc<Self>, hub: EventLoop) -> Result<(), WatchError> {
+        let changed = self.table.update(|table| {
+            if table.ended || self.is_stopping() {
+                return None;
+            }
+            let mut hubs = Vec::clone(&table.hubs);
+            hubs.push(hub.clone());
+            Some(table.watching(hubs))
+        });
+        if !changed {
+            return Err(WatchError::MonitorEnded);
+        }
+        self.wake();
+        Ok(())
+    }
+
+    /// Watches it no longer, and says whether it did.
+    pub(crate) fn unwatch(self: &Arc<Self>, id: u64) -> bool {
+        let changed = self.table.update(|table| {
+            let mut hubs = Vec::clone(&table.hubs);
+            let at = hubs.iter().position(|hub| hub.id() == id)?;
+            hubs.remove(at);
+            Some(table.watching(hubs))
+        });
+        self.wake();
+        changed
+    }
+
     fn set_period(self: &Arc<Self>, id: FunctionId, period: Duration) -> bool {
         let changed = self.table.update(|table| {
             let mut functions = Vec::clone(&table.functions);
@@ -654,7 +780,7 @@ impl Shared {
         let mut functions = Arc::default();
         self.table.update(|table| {
             functions = table.functions.clone();
-            Some(Table { ended: true, ..table.changed(Vec::new()) })
+            Some(Table { ended: true, hubs: Arc::default(), ..table.changed(Vec::new()) })
         });
         functions.iter().for_each(|listed| quietly(|| listed.function.discard()));
     }

@@ -13,12 +13,15 @@
 use crate::clock::Clock;
 use crate::error::{Activity, ForkedWhileRunning, FunctionPanicked, StopError, quietly};
 use crate::event::{MonitoringFunctionFailed, MonitoringFunctionSlow};
+use crate::event_loop::EventLoop;
 use crate::function::{Function, Used};
 use crate::monitor::{Hub, Listed, Shared};
+use crate::report::publish_and_print;
 use crate::schedule::Schedule;
 use crate::signals;
+use crate::watch::{Finding, Watch};
 use crossbeam_utils::sync::{Parker, Unparker};
-use signalpost_dispatch::{BoxError, Event};
+use signalpost_dispatch::{BoxError, Bus, Event, PublishError};
 use std::fmt::{Arguments, Display};
 use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -140,7 +143,11 @@ pub(crate) struct Thread {
     schedule: Schedule,
     /// The functions of that version of the snapshot which the schedule has. 0 is before the first.
     known: Arc<Vec<Listed>>,
+    hubs: Arc<Vec<EventLoop>>,
     version: u64,
+    watch: Watch,
+    /// What the watch was told of its limit.
+    limit: Option<Duration>,
 }
 
 /// Why the thread came to its end.
@@ -163,7 +170,20 @@ pub(crate) enum Turn {
 
 impl Thread {
     pub(crate) fn new(shared: Arc<Shared>, worker: Arc<Worker>, parker: Parker) -> Self {
-        Self { shared, worker, parker, schedule: Schedule::new(), known: Arc::default(), version: 0 }
+        let (settings, unparker) = (&shared.settings, parker.unparker().clone());
+        let name = settings.thread_name.clone();
+        let watch = Watch::new(shared.clock, name, settings.capture, settings.capture_signal, unparker);
+        Self {
+            limit: shared.limits.max_blocking_time(),
+            shared,
+            worker,
+            parker,
+            schedule: Schedule::new(),
+            known: Arc::default(),
+            hubs: Arc::default(),
+            version: 0,
+            watch,
+        }
     }
 
     fn run(mut self) -> Left {
@@ -190,24 +210,49 @@ impl Thread {
             return Turn::Leave(Left::Ended);
         }
         self.look();
+        self.watch_loops();
         let now = self.shared.clock.now();
         match self.schedule.next_due() {
             Some(due) if due <= now => match self.call_due(now) {
                 Left::Ended => Turn::Called,
                 Left::Forked => Turn::Leave(Left::Forked),
             },
-            next => Turn::Sleep(next),
+            next => Turn::Sleep(next.into_iter().chain(self.watch.next()).min()),
+        }
+    }
+
+    /// Looks at the loops, if it is time to, and tells of what was found.
+    fn watch_loops(&mut self) {
+        let limit = self.shared.limits.max_blocking_time();
+        if limit != self.limit {
+            self.limit = limit;
+            self.watch.changed();
+        }
+        if !self.watch.is_due(self.shared.clock.now()) {
+            return;
+        }
+        for finding in self.watch.look(&self.hubs, limit) {
+            match finding {
+                Finding::Blocked(event) => self.tell_by(*event, |bus, event| {
+                    let print = self.shared.limits.print.load(Relaxed);
+                    publish_and_print(bus, event, print, &mut io::stderr())
+                }),
+                Finding::Unblocked(event) => self.tell_by(*event, |bus, event| bus.try_publish(event)),
+            }
         }
     }
 
     /// Brings the schedule up to the newest snapshot.
     fn look(&mut self) {
         let version = self.version;
-        let newer = self
-            .shared
-            .table
-            .read(|table| (table.version != version).then(|| (table.version, table.functions.clone())));
-        let Some((version, functions)) = newer.flatten() else { return };
+        let newer = self.shared.table.read(|table| {
+            (table.version != version).then(|| (table.version, table.functions.clone(), table.hubs.clone()))
+        });
+        let Some((version, functions, hubs)) = newer.flatten() else { return };
+        if !Arc::ptr_eq(&hubs, &self.hubs) {
+            self.hubs = hubs;
+            self.watch.changed();
+        }
         let known = std::mem::replace(&mut self.known, functions);
         self.version = version;
         // Both are in the order of their places.
@@ -309,14 +354,24 @@ impl Thread {
 
     /// Publishes an event; where nobody listens, and it is `worth` it, writes it to standard error.
     fn tell<E: Event<Stop = BoxError> + Display>(&self, event: E, worth: bool) {
-        let (shared, bus) = (&self.shared, &*self.shared.settings.bus);
-        self.worker.is_at(Some(Activity::Subscribers(E::NAME)), shared.clock);
-        let published = catch_unwind(AssertUnwindSafe(|| {
+        self.tell_by(event, |bus, event| {
             if worth && !bus.has_subscribers::<E>() {
                 say(format_args!("{event}"));
             }
-            bus.try_publish(&event).map_err(|error| error.to_string())
-        }));
+            bus.try_publish(event)
+        });
+    }
+
+    /// Has an event published, whatever its subscribers do.
+    fn tell_by<E: Event<Stop = BoxError>>(
+        &self,
+        event: E,
+        publish: impl FnOnce(&Bus, &E) -> Result<(), PublishError<BoxError>>,
+    ) {
+        let (shared, bus) = (&self.shared, &*self.shared.settings.bus);
+        self.worker.is_at(Some(Activity::Subscribers(E::NAME)), shared.clock);
+        let published =
+            catch_unwind(AssertUnwindSafe(|| publish(bus, &event).map_err(|error| error.to_string())));
         let failed = match published {
             Ok(Ok(())) => None,
             Ok(Err(error)) => Some(error),
@@ -331,6 +386,7 @@ impl Thread {
                 E::NAME
             ));
         }
+        self.worker.is_at(None, shared.clock);
     }
 }
 

@@ -1,0 +1,153 @@
+//! When a worker that says nothing new counts as blocked: pure, and told the time and what was seen.
+//!
+//! Owns since when, when to look closer, when to report. Not here: what was seen (`sample.rs`), why (`verdict.rs`).
+//!
+//! # Invariants
+//! 1. What runs now began no earlier than `after`, and no later than `since`: it was seen at `since`, and something else, or nothing,
+//!    at `after`. So the time reported never exceeds the true one, and is short of it by `since - after` at most.
+//! 2. A report number n of one turn comes when it has been seen for 2ⁿ⁻¹ limits: each once, whatever number of looks come between.
+
+use std::time::Duration;
+
+/// How many looks there are to a limit. A turn of 1.3 limits is seen after a fifth at most, and so is found with a tenth to spare.
+const LOOKS: u32 = 5;
+
+/// What a look saw of a worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seen<T> {
+    /// It waits for something to do, or said that it may take long.
+    Idle,
+    /// It does something, the same as long as this does not change.
+    Busy(T),
+}
+
+/// What to do about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Nothing.
+    None,
+    /// It does the same as at the last look: note what its thread has used of the processor.
+    Suspect,
+    /// It will soon have been the same for too long: look closer.
+    Look,
+    /// It has been the same for too long.
+    Report {
+        /// For how long, at least.
+        time: Duration,
+        /// How much longer it may be.
+        error: Duration,
+        /// The how manieth report of this turn: 1, 2, …
+        report: u32,
+    },
+}
+
+/// A turn ended that was reported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Over {
+    /// How long it took, at least.
+    pub total: Duration,
+    /// How much longer it may have been.
+    pub error: Duration,
+    /// How many reports there were.
+    pub reports: u32,
+}
+
+/// What is known of one worker.
+#[derive(Debug)]
+pub struct Detector<T> {
+    run: Option<Run<T>>,
+    /// The last look.
+    last: Duration,
+}
+
+#[derive(Debug)]
+struct Run<T> {
+    what: T,
+    after: Duration,
+    since: Duration,
+    suspected: bool,
+    looks: u32,
+    reports: u32,
+}
+
+impl<T: PartialEq> Detector<T> {
+    /// Of a worker that is seen for the first time, or was, at `now`.
+    pub fn new(now: Duration) -> Self {
+        Self { run: None, last: now }
+    }
+
+    /// One look. `floor`: nothing that runs began before.
+    pub fn see(
+        &mut self,
+        now: Duration,
+        floor: Duration,
+        limit: Duration,
+        seen: Seen<T>,
+    ) -> (Option<Over>, Step) {
+        let last = std::mem::replace(&mut self.last, now);
+        let what = match seen {
+            Seen::Idle => return (self.run.take().and_then(|run| run.over(last, now)), Step::None),
+            Seen::Busy(what) => what,
+        };
+        match &mut self.run {
+            Some(run) if run.what == what => (None, run.step(now, limit)),
+            run => {
+                let after = last.max(floor).min(now);
+                let fresh = Run { what, after, since: now, suspected: false, looks: 0, reports: 0 };
+                (run.replace(fresh).and_then(|run| run.over(last, now)), Step::None)
+            }
+        }
+    }
+
+    /// The next look that is needed; none while it is idle.
+    pub fn next(&self, limit: Duration) -> Option<Duration> {
+        let run = self.run.as_ref()?;
+        let next = [run.next_look(limit), run.next_report(limit)].into_iter().flatten();
+        let soon = self.last.saturating_add(limit / LOOKS);
+        Some(next.filter(|next| *next > self.last).fold(soon, Duration::min))
+    }
+
+    /// Since when it does the same, as far as was seen; none while it is idle.
+    pub fn since(&self) -> Option<Duration> {
+        self.run.as_ref().map(|run| run.since)
+    }
+}
+
+impl<T> Run<T> {
+    fn step(&mut self, now: Duration, limit: Duration) -> Step {
+        let time = now.saturating_sub(self.since);
+        if self.next_report(limit).is_some_and(|at| at <= now) {
+            // The one for which it is long enough; those before it, that a late look missed, are part of it.
+            while self.next_report(limit).is_some_and(|at| at <= now) {
+                self.reports += 1;
+            }
+            return Step::Report { time, error: self.since - self.after, report: self.reports };
+        }
+        if self.next_look(limit).is_some_and(|at| at <= now) {
+            self.looks += 1;
+            return Step::Look;
+        }
+        if !std::mem::replace(&mut self.suspected, true) {
+            return Step::Suspect;
+        }
+        Step::None
+    }
+
+    /// Two closer looks, a tenth of a limit apart, before the first report.
+    fn next_look(&self, limit: Duration) -> Option<Duration> {
+        let part = (self.looks < 2 && self.reports == 0).then(|| limit / 10 * (8 + self.looks))?;
+        self.since.checked_add(part)
+    }
+
+    fn next_report(&self, limit: Duration) -> Option<Duration> {
+        let times = 1u32.checked_shl(self.reports)?;
+        self.since.checked_add(limit.checked_mul(times)?)
+    }
+
+    /// It was there at `last`, and not at `now`.
+    fn over(self, last: Duration, now: Duration) -> Option<Over> {
+        let error = (now - last) + (self.since - self.after);
+        let total = last.saturating_sub(self.since);
+        (self.reports > 0).then_some(Over { total, error, reports: self.reports })
+    }
+}
