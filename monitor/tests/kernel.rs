@@ -3,6 +3,8 @@
 
 #[path = "../../dispatch/tests/common/mod.rs"]
 mod common;
+#[path = "../../dispatch/tests/common/heap.rs"]
+mod heap;
 #[path = "../src/kernel.rs"]
 #[allow(dead_code, unreachable_pub, reason = "the crate's own; their public names are elsewhere")]
 mod kernel;
@@ -97,6 +99,24 @@ fn in_syscall(verdict: Verdict) -> &'static str {
 }
 
 #[test]
+fn the_time_on_a_cpu_is_the_threads_own_clock() {
+    let mut thread = Thread::new(tid());
+    let own_clock = || {
+        let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: writes the time, which is ours.
+        assert_eq!(unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut now) }, 0);
+        Duration::new(now.tv_sec.try_into().unwrap(), now.tv_nsec.try_into().unwrap())
+    };
+    for _ in 0..1000 {
+        let (before, times, after) = (own_clock(), thread.times().unwrap(), own_clock());
+        assert!(before < times.on_cpu && times.on_cpu < after, "{before:?} {times:?} {after:?}");
+        assert!(times.turns > 0 && !times.waits_for_cpu, "{times:?}");
+    }
+    let look = thread.look().unwrap();
+    assert_eq!((look.state, look.syscall, look.times.waits_for_cpu), (State::Running, None, false));
+}
+
+#[test]
 fn a_thread_that_spins_is_on_cpu() {
     let stop = Arc::new(AtomicBool::new(false));
     let stopped = stop.clone();
@@ -109,7 +129,8 @@ fn a_thread_that_spins_is_on_cpu() {
     until("50 ms of its time on a CPU", || {
         let (look, split) = watched.look(&mut thread);
         // On a machine that is busy with other things, what is not yet accounted for may outweigh the first moments.
-        let fits = look.state == State::Running && split.on_cpu > (50 * MS).max(split.asleep);
+        let runs = look.state == State::Running && !look.times.waits_for_cpu;
+        let fits = runs && split.on_cpu > (50 * MS).max(split.asleep);
         fits.then(|| {
             assert_eq!((look.syscall, &look.wait_channel), (None, &None));
             let starved = split.run_queue > split.observed / 2;
@@ -123,7 +144,7 @@ fn a_thread_that_spins_is_on_cpu() {
 
 #[test]
 fn a_thread_that_sleeps_is_in_the_call_it_sleeps_in() {
-    let (mut thread, handle) = start(|| thread::park()); // woken by `unpark` alone
+    let (mut thread, handle) = start(thread::park); // woken by `unpark` alone
     let (verdict, look) = asleep(&mut thread);
     assert_eq!(in_syscall(verdict), "futex");
     assert!(look.wait_channel.is_none_or(|channel| channel.contains("futex")));
@@ -280,6 +301,25 @@ fn a_thread_whose_child_has_its_memory_sleeps_so_that_no_signal_wakes_it() {
     assert_eq!((verdict, look.state), (Verdict::Uninterruptible, State::DiskSleep));
     drop(writer);
     handle.join().unwrap();
+}
+
+/// The blocked thread may hold the allocator's lock.
+#[test]
+fn a_reading_asks_the_allocator_for_nothing_but_the_name_of_what_it_waits_in() {
+    let (mut thread, handle) = start(thread::park);
+    asleep(&mut thread);
+    let mut fresh = Thread::new(thread.tid());
+    let mut look = None;
+    let (allocated, _) = heap::counted(|| look = Some(fresh.look()));
+    assert_eq!(allocated, u64::from(look.unwrap().unwrap().wait_channel.is_some()));
+    assert_eq!(heap::counted(|| assert!(thread.times().is_ok())), (0, 0));
+    handle.thread().unpark();
+    handle.join().unwrap();
+    until("the end", || {
+        let mut ended = false;
+        assert_eq!(heap::counted(|| ended = thread.times().is_err()), (0, 0));
+        ended.then_some(())
+    });
 }
 
 #[test]
