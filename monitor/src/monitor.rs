@@ -397,10 +397,13 @@ impl MonitorRef {
     /// See [`LoopGuard`].
     pub fn watch_loop(&self, name: &str) -> Result<LoopGuard, WatchError> {
         let slot = slot::current().or_else(slot::here).ok_or(WatchError::ThreadEnds)?;
-        if slot.driven().hub != 0 {
+        let id = slot::draw();
+        if !slot.guard(Some(id)) {
             return Err(WatchError::ThreadIsTaken);
         }
-        let hub = self.watch(slot::draw(), name, Source::Pulse)?;
+        let hub = self.watch(id, name, Source::Pulse).inspect_err(|_| {
+            slot.guard(None);
+        })?;
         Ok(LoopGuard::new(slot, hub))
     }
 

@@ -19,12 +19,12 @@ use crate::slot;
 use crate::stack::Said;
 use std::future::poll_fn;
 use std::panic::catch_unwind;
-use std::sync::atomic::{AtomicBool, Ordering::Acquire, Ordering::Release};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 use std::sync::{Arc, Mutex, OnceLock, mpsc};
 use std::task::{Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
-use tokio::runtime::{Builder, Handle, RuntimeMetrics, worker_index};
+use tokio::runtime::{Builder, Handle, RuntimeFlavor, RuntimeMetrics, worker_index};
 use tokio::task::try_id;
 
 /// What a runtime's threads call, so that a monitor knows them, and wakes when they do.
@@ -142,6 +142,17 @@ pub(crate) struct Runtime {
     pub(crate) rings: bool,
     /// When its threads were last asked who they are, if they do not tell by themselves.
     asked: Mutex<Option<Instant>>,
+    /// The tasks that ask them, as long as they live.
+    asking: Arc<AtomicUsize>,
+}
+
+/// Counts a task that asks a thread.
+struct Asking(Arc<AtomicUsize>);
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
 }
 
 /// What the metrics say of a worker.
@@ -167,23 +178,28 @@ impl Runtime {
         Numbers { parks, busy: self.metrics.worker_total_busy_duration(worker) }
     }
 
-    pub(crate) fn has_tasks(&self) -> bool {
-        self.metrics.num_alive_tasks() > 0
+    /// Whether it may be at rest between two calls of `block_on`, which its numbers do not tell from a block.
+    pub(crate) fn rests(&self) -> bool {
+        self.handle.runtime_flavor() == RuntimeFlavor::CurrentThread
+            && self.metrics.num_alive_tasks() <= self.asking.load(Relaxed)
     }
 
     /// Has tasks say on which threads they run: at most once a second, and only of a runtime whose threads do not tell by
     /// themselves.
     pub(crate) fn ask_threads(&self, hub: u64) {
         let Ok(mut asked) = self.asked.try_lock() else { return };
-        if self.rings || asked.is_some_and(|asked| asked.elapsed() < Duration::from_secs(1)) {
+        let lately = asked.is_some_and(|asked| asked.elapsed() < Duration::from_secs(1));
+        if self.rings || lately || self.asking.load(Relaxed) > 0 {
             return;
         }
         *asked = Some(Instant::now());
-        let hooks = TokioHooks { hub };
         // More than there are workers, since one worker may run several; each yields, so that others steal.
-        for _ in 0..4 * self.workers() {
-            let hooks = hooks.clone();
+        let tasks = if self.workers() == 1 { 1 } else { 4 * self.workers() };
+        for _ in 0..tasks {
+            self.asking.fetch_add(1, Relaxed);
+            let (hooks, asking) = (TokioHooks { hub }, Asking(self.asking.clone()));
             self.handle.spawn(async move {
+                let _asking = asking;
                 for _ in 0..2 {
                     hooks.thread_parks();
                     tokio::task::yield_now().await;
@@ -248,6 +264,7 @@ impl MonitorRef {
             handle: handle.clone(),
             rings: hooks.is_some(),
             asked: Mutex::new(None),
+            asking: Arc::default(),
         };
         runtime.ask_threads(hub);
         self.watch(hub, name, Source::Tokio(runtime))

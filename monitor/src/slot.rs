@@ -50,6 +50,8 @@ struct Own {
     pulse: Pulse,
     /// How many scopes of known-long code it is in.
     expected: AtomicU64,
+    /// Whether a guard says what it drives.
+    guarded: AtomicBool,
     sides: Sides,
 }
 
@@ -155,7 +157,12 @@ fn take() -> &'static Slot {
 impl Slot {
     /// Claimed.
     fn new() -> Self {
-        let own = Own { pulse: Pulse::default(), expected: AtomicU64::new(0), sides: Sides::decide() };
+        let own = Own {
+            pulse: Pulse::default(),
+            expected: AtomicU64::new(0),
+            guarded: AtomicBool::new(false),
+            sides: Sides::decide(),
+        };
         Self {
             own: CachePadded::new(own),
             life: AtomicU64::new(draw()),
@@ -181,7 +188,7 @@ impl Slot {
 
     fn give_back(&self) {
         self.thread.update(|_| Some(Held(None)));
-        self.drives(0, None);
+        self.guard(None);
         self.own.expected.store(0, Relaxed);
         self.own.pulse.leave(0);
         self.life.store(0, Release); // for `claim`
@@ -225,8 +232,22 @@ impl Slot {
         }
     }
 
-    /// This thread drives a loop, or (0) none.
+    /// A guard says that this thread drives a loop, whoever else says so too; `None`: the guard has gone. False if there is one.
+    pub(crate) fn guard(&self, hub: Option<u64>) -> bool {
+        let free = !self.own.guarded.load(Relaxed); // the thread's own
+        if hub.is_none() || free {
+            self.own.guarded.store(false, Relaxed);
+            self.drives(hub.unwrap_or(0), None);
+            self.own.guarded.store(hub.is_some(), Relaxed);
+        }
+        free
+    }
+
+    /// This thread drives a loop, or (0) none. A guard's word holds against it.
     pub(crate) fn drives(&self, hub: u64, worker: Option<usize>) {
+        if self.own.guarded.load(Relaxed) {
+            return;
+        }
         let worker = worker.map_or(0, |worker| worker + 1);
         if self.hub.load(Relaxed) != hub || self.worker.load(Relaxed) != worker {
             self.worker.store(worker, Relaxed);

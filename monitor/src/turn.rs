@@ -40,7 +40,6 @@ pub struct LoopGuard {
 
 impl LoopGuard {
     pub(crate) fn new(slot: &'static Slot, hub: EventLoop) -> Self {
-        slot.drives(hub.id(), None);
         Self { slot, hub, thread: PhantomData }
     }
 
@@ -66,7 +65,7 @@ impl LoopGuard {
 impl Drop for LoopGuard {
     fn drop(&mut self) {
         self.slot.leave(0);
-        self.slot.drives(0, None);
+        self.slot.guard(None);
         self.hub.unwatch();
     }
 }

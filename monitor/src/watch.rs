@@ -307,7 +307,7 @@ impl Known {
         };
         let said = self.capture.as_ref().and_then(|capture| capture.said.as_ref());
         let outside = said.is_some_and(|said| is_outside(seat, said));
-        if outside && !may_report_outside(&seat.hub) {
+        if (outside || said.is_none()) && rests(&seat.hub) {
             return None;
         }
         let evidence = Evidence {
@@ -449,12 +449,12 @@ fn is_outside(seat: &Seat, said: &Said) -> bool {
     seat.worker().is_some() && said.worker != seat.worker()
 }
 
-/// A runtime that nobody drives is worth a report if it has tasks.
-fn may_report_outside(hub: &EventLoop) -> bool {
+/// Whether it may stand still because nobody drives it, and nobody need: a runtime of one thread, without tasks.
+fn rests(hub: &EventLoop) -> bool {
     match hub.source() {
-        Source::Pulse | Source::Tasks => true,
+        Source::Pulse | Source::Tasks => false,
         #[cfg(feature = "tokio")]
-        Source::Tokio(runtime) => runtime.has_tasks(),
+        Source::Tokio(runtime) => runtime.rests(),
     }
 }
 
