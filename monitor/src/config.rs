@@ -5,6 +5,7 @@
 use crate::limit::MemoryLimit;
 use crate::memory::MemoryWatch;
 use crate::memory_error::MemoryError;
+use crate::usage::{MemorySource, ProcessMemory};
 use std::env;
 use std::error::Error;
 use std::ffi::{OsStr, OsString};
@@ -158,7 +159,8 @@ impl MonitorConfig {
     /// as it was set: gevent's has a floor of 2 s, since its readings cost more.
     ///
     /// # Errors
-    /// As [`MemoryWatchBuilder::build`](crate::MemoryWatchBuilder::build): there is no figure of memory here.
+    /// As [`ProcessMemory::new`]: there is a limit, but no figure of memory here. Where nobody asked for a limit that is no error:
+    /// then there is no watch.
     ///
     /// # Examples
     /// ```
@@ -174,9 +176,22 @@ impl MonitorConfig {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn memory_watch(&self) -> Result<Option<(MemoryWatch, Duration)>, MemoryError> {
+        self.memory_watch_from(ProcessMemory::new)
+    }
+
+    /// The same with another figure of memory.
+    #[doc(hidden)] // for the tests: not part of what semver covers
+    pub fn memory_watch_from<S: MemorySource + 'static>(
+        &self,
+        open: impl FnOnce() -> Result<S, MemoryError>,
+    ) -> Result<Option<(MemoryWatch, Duration)>, MemoryError> {
         let Some(period) = self.memory_monitor_period else { return Ok(None) };
-        let limit = self.max_memory_usage.map_or(MemoryLimit::Off, MemoryLimit::Bytes);
-        Ok(Some((MemoryWatch::builder().limit(limit).build()?, period)))
+        let (limit, source) = match (self.max_memory_usage, open()) {
+            (None, Err(_)) => return Ok(None),
+            (None, Ok(source)) => (MemoryLimit::Off, source),
+            (Some(bytes), source) => (MemoryLimit::Bytes(bytes), source?),
+        };
+        Ok(Some((MemoryWatch::builder().limit(limit).source(source).build()?, period)))
     }
 }
 

@@ -106,6 +106,49 @@ pub(crate) fn judge_value<I, O: PartialEq + Debug>(
     }
 }
 
+/// A deviation of a kind where several come together in one case: each is laid over those before it, and what one changes is laid to it.
+#[derive(Clone)]
+pub(crate) struct Layer<I> {
+    pub(crate) deviation: Deviation,
+    /// Whether it can change anything: what it changes without a reason is a defect.
+    pub(crate) may: fn(&I) -> bool,
+}
+
+/// Holds what we gave against the models: gevent's first, which the caller has held against the recording, then with one more layer
+/// each. Says by which of them we deviate.
+pub(crate) fn judge_layers<I, O>(
+    input: &I,
+    models: &[O],
+    ours: &O,
+    layers: &[Layer<I>],
+    difference: fn(&O, &O) -> Option<String>,
+) -> Result<Vec<Deviation>, String> {
+    let [gevents, .., last] = models else {
+        return Err("expected gevent's model and one of each layer".into());
+    };
+    let mut deviations = Vec::new();
+    for (layer, both) in layers.iter().zip(models.windows(2)) {
+        let Some(changed) = difference(&both[1], &both[0]) else { continue };
+        if !(layer.may)(input) {
+            let name = layer.deviation.name;
+            return Err(format!("a rule changes something without a reason ({name}): {changed}"));
+        }
+        deviations.push(layer.deviation);
+    }
+    match (difference(ours, last), difference(ours, gevents)) {
+        (Some(difference), _) if deviations.is_empty() => {
+            Err(format!("not as recorded, and no rule says so: {difference}"))
+        }
+        (Some(difference), _) => {
+            let names: Vec<_> = deviations.iter().map(|deviation| deviation.name).collect();
+            Err(format!("not as the rules say ({names:?}): {difference}"))
+        }
+        // What one layer changed another may have changed back.
+        (None, None) => Ok(Vec::new()),
+        (None, Some(_)) => Ok(deviations),
+    }
+}
+
 /// Holds what we gave against the case.
 pub(crate) fn judge(case: &BusCase, rules: &[Rule], ours: &Outcome) -> Result<Verdict, String> {
     if let Some(difference) = model::live(&case.input)?.0.difference(&case.recorded) {
