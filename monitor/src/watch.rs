@@ -50,8 +50,8 @@ pub(crate) struct Watch {
     next: Option<Duration>,
     /// It sleeps until somebody rings, or did.
     asleep: bool,
-    /// The last time that it was woken.
-    woken: Duration,
+    /// All turns and numbers, as one: the same at the next look, if nothing ran meanwhile.
+    moves: u64,
     stacks: Stacks,
     budget: Budget,
 }
@@ -76,6 +76,8 @@ struct Seat {
     thread: Option<(&'static Slot, Arc<ThreadInfo>)>,
     seen: Seen<Token>,
     task: u64,
+    /// Grows with each turn, park and unpark.
+    moves: u64,
 }
 
 /// What is known of a worker from look to look.
@@ -108,7 +110,7 @@ impl Watch {
             workers: BTreeMap::new(),
             next: Some(Duration::ZERO),
             asleep: false,
-            woken: Duration::ZERO,
+            moves: 0,
             stacks: Stacks::default(),
             budget: Budget::new(),
         }
@@ -145,10 +147,7 @@ impl Watch {
         let floor = match (std::mem::take(&mut self.asleep), self.sleeper.is_asleep()) {
             (false, _) => Duration::ZERO,
             (true, true) => now,
-            (true, false) => {
-                self.woken = now;
-                self.rung(now)
-            }
+            (true, false) => self.rung(now),
         };
         self.sleeper.is_up();
         let pause = (limit / 5).max(LEAST);
@@ -158,6 +157,9 @@ impl Watch {
                 self.see(&seats, at, now, floor, limit, &mut findings);
             }
             self.forget(&seats, now, limit, &mut findings);
+            // A loop that comes and goes would ring at once, and each time.
+            let moves = seats.iter().fold(0, |moves: u64, seat| moves.wrapping_add(seat.moves));
+            let moved = std::mem::replace(&mut self.moves, moves) != moves;
             let next = self.workers.values().filter_map(|known| known.detector.next(limit)).min();
             self.next = next.map(|next| next.max(now + LEAST));
             if self.next.is_some() {
@@ -166,7 +168,7 @@ impl Watch {
             if self.asleep {
                 return findings; // invariant 1: this was the look after the bell was armed
             }
-            if !hubs.iter().all(rings) || now < self.woken + pause || !self.sleeper.falls_asleep() {
+            if moved || !hubs.iter().all(rings) || !self.sleeper.falls_asleep() {
                 self.next = Some(now + pause);
                 break;
             }
@@ -394,7 +396,14 @@ fn seats(hubs: &[EventLoop]) -> Vec<Seat> {
         let idle = beat.task == 0 || is_expected(beat.task) || slot.is_expected();
         let seen = if idle { Seen::Idle } else { Seen::Busy((0, Duration::ZERO, beat.turn)) };
         let (who, task) = (Who::Thread(thread.life), beat.task);
-        seats.push(Seat { hub: hub.clone(), who, thread: Some((slot, thread)), seen, task });
+        seats.push(Seat {
+            hub: hub.clone(),
+            who,
+            thread: Some((slot, thread)),
+            seen,
+            task,
+            moves: beat.turn,
+        });
     }
     seats
 }
@@ -423,7 +432,8 @@ fn of_runtime(
     }
     let idle = numbers.is_parked() || expected;
     let seen = if idle { Seen::Idle } else { Seen::Busy((numbers.parks, numbers.busy, turn)) };
-    Seat { hub: hub.clone(), who: Who::Worker(worker), thread: thread.cloned(), seen, task }
+    let moves = numbers.parks.wrapping_add(turn);
+    Seat { hub: hub.clone(), who: Who::Worker(worker), thread: thread.cloned(), seen, task, moves }
 }
 
 /// Whether whoever runs there wakes a monitor that sleeps.
