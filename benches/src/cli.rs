@@ -1,10 +1,20 @@
 //! The command line: what can be asked for, and which defaults that has.
 
-use crate::{churn, handoff, path::PathName, registration, rounds::Plan, survey};
+use crate::{
+    churn, handoff,
+    path::PathName,
+    registration,
+    rounds::Plan,
+    survey,
+    watch::{
+        name::{FaultName, LoopName},
+        run::{self, Tasks},
+    },
+};
 use clap::{Args, Parser, Subcommand, value_parser};
 use std::{path::PathBuf, time::Duration};
 
-/// Measures this machine's dispatch paths side by side and says who wins.
+/// Measures this machine's dispatch paths side by side and says who wins; and lets the monitor watch real servers.
 ///
 /// Without a command it measures the paths: `lab` is `lab paths`. All paths run in one process, in
 /// interleaved rounds whose order is shuffled, so that a busy machine disturbs all of them alike;
@@ -34,7 +44,8 @@ Examples:
   lab --json - --quiet | jq '.rows[]'          the numbers on standard output, the table on standard error
   lab registration                             registering and cancelling 100,000 subscribers
   lab churn                                    latency at a fixed rate while another thread registers
-  lab all --check                              all three; exit code 1 if a target is missed
+  lab watch                                    servers under load, faults one by one, and what the monitor says
+  lab all --check                              all but watch; exit code 1 if a target is missed
 
 Exit codes: 0 measured, 1 a target was missed (with --check), 2 wrong usage or a file that cannot be written.";
 
@@ -47,7 +58,9 @@ pub enum Command {
     Registration(RegistrationArgs),
     /// Latency at a fixed rate, without and with registrations on another thread
     Churn(ChurnArgs),
-    /// All three, with their own defaults
+    /// Real servers under load, faults injected one by one, and what the monitor says of each
+    Watch(WatchArgs),
+    /// The first three, with their own defaults
     All(CommonArgs),
     /// One process of `lab paths`, which starts it
     #[command(hide = true)]
@@ -144,6 +157,80 @@ pub struct ChurnArgs {
 
 /// The subscribers of a default run.
 const SUBSCRIBERS: [u32; 7] = [0, 1, 4, 16, 64, 1024, 100_000];
+
+/// Settings of `lab watch`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = WATCH_EXAMPLES)]
+pub struct WatchArgs {
+    /// Loops to watch [default: all]
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "LOOP,..")]
+    pub loops: Vec<LoopName>,
+    /// What to do to each of them; idle, spawn-blocking and block-in-place are no faults: nothing may be reported [default: all]
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "FAULT,..")]
+    pub faults: Vec<FaultName>,
+    /// The longest turn that is not to be reported (T), 20ms to 10s
+    #[arg(long, value_name = "TIME", default_value = "100ms", value_parser = max_blocking_time)]
+    pub max_blocking_time: Duration,
+    /// Which tasks the tokio servers have: as tokio spawns them, wrapped so that they say themselves that they run, or some so
+    /// and some so
+    #[arg(long, value_enum, value_name = "KIND", default_value_t = Tasks::Both)]
+    pub tasks: Tasks,
+    /// Each fault once, of 2.5 T, instead of three times, of 1.4 T, 2.5 T and 5 T: ends within a minute
+    #[arg(long)]
+    pub quick: bool,
+    /// Write the rows to FILE as JSON; with `-` to standard output, all else then goes to standard error
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Write the report to FILE as a page for a browser
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// Plain lines, also on a terminal
+    #[arg(long)]
+    pub plain: bool,
+    /// Exit with code 1 if something that was provoked was not reported rightly, or anything was reported while nothing was wrong
+    #[arg(long)]
+    pub check: bool,
+}
+
+const WATCH_EXAMPLES: &str = "\
+Examples:
+  lab watch                                    all faults on all loops, a few minutes
+  lab watch --quick                            each once, within a minute
+  lab watch --quick --check --json watch.json  for a script: exit code 1 if anything is not right
+  lab watch --html watch.html                  with a page to keep
+  lab watch --loops mio --faults sleep,fsync   two faults on one loop
+  lab watch --max-blocking-time 20ms           with a stricter limit
+
+A fault that did not last for 1.3 T, by a clock that is not the monitor's, is not_provoked: it counts neither way.
+A machine that is busy with other things may starve a loop; such a report is right if the system's own figures say so too.
+
+Exit codes: 0 run, 1 not all is right (with --check), 2 wrong usage, or something cannot be started or written.";
+
+fn max_blocking_time(text: &str) -> Result<Duration, String> {
+    let accepted = "a time from 20ms to 10s, with its unit: 100ms, 1s";
+    let time = humantime::parse_duration(text).map_err(|error| format!("{error}; expected {accepted}"))?;
+    let range = Duration::from_millis(20)..=Duration::from_secs(10);
+    range.contains(&time).then_some(time).ok_or_else(|| format!("expected {accepted}"))
+}
+
+impl WatchArgs {
+    /// What they mean.
+    pub fn settings(&self) -> run::Settings {
+        run::Settings {
+            limit: self.max_blocking_time,
+            loops: each_once(&self.loops, &LoopName::ALL),
+            faults: each_once(&self.faults, &FaultName::ALL),
+            lengths: if self.quick { vec![2.5] } else { vec![1.4, 2.5, 5.0] },
+            tasks: self.tasks,
+        }
+    }
+}
+
+/// Those of all that were asked for; or all.
+fn each_once<T: Copy + PartialEq>(asked: &[T], all: &[T]) -> Vec<T> {
+    let is_asked = |item: &T| asked.is_empty() || asked.contains(item);
+    all.iter().copied().filter(is_asked).collect()
+}
 
 impl PathsArgs {
     /// The defaults, for `lab all`.
@@ -280,6 +367,7 @@ mod tests {
                 Some(Command::Churn(args)) => format!("{args:?}"),
                 Some(Command::All(args)) => format!("{args:?}"),
                 Some(Command::Take(args)) => format!("{args:?}"),
+                Some(Command::Watch(args)) => format!("{args:?}"),
             };
             assert_eq!(parsed, defaults);
         };
@@ -287,6 +375,19 @@ mod tests {
         same(&["paths"], format!("{:?}", PathsArgs::defaults(&common)));
         same(&["registration"], format!("{:?}", RegistrationArgs::defaults(&common)));
         same(&["churn"], format!("{:?}", ChurnArgs::defaults(&common)));
+    }
+
+    #[test]
+    fn loops_and_faults_come_in_their_own_order_and_once() {
+        let cli =
+            Cli::parse_from(["lab", "watch", "--faults", "spin,sleep,spin", "--max-blocking-time", "50ms"]);
+        let Some(Command::Watch(args)) = cli.command else { panic!("{cli:?}") };
+        let settings = args.settings();
+        assert_eq!(settings.faults, [FaultName::Sleep, FaultName::Spin]);
+        assert_eq!(
+            (settings.loops.as_slice(), settings.limit),
+            (&LoopName::ALL[..], Duration::from_millis(50))
+        );
     }
 
     #[test]

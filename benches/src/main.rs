@@ -15,6 +15,7 @@ use signalpost_lab::{
     table::Colour,
     takes,
     target::{self, Target},
+    watch,
 };
 use std::{
     io::{self, IsTerminal, Write},
@@ -51,6 +52,7 @@ impl Experiments {
             Some(Command::Registration(args)) => {
                 Self { registration: Some(args.settings(heap)), ..none(args.common) }
             }
+            Some(Command::Watch(_)) => return Err("watch measures nothing".to_owned()),
             Some(Command::Churn(args)) => Self { churn: Some(args.settings()), ..none(args.common) },
             Some(Command::All(common)) => Self {
                 survey: survey(&PathsArgs::defaults(&common))?,
@@ -69,6 +71,13 @@ fn main() -> ExitCode {
         return match args.settings().map(|settings| takes::perform(&settings)) {
             Ok(Ok(())) => ExitCode::SUCCESS,
             Ok(Err(error)) => refuse(&error.to_string()),
+            Err(message) => refuse(&message),
+        };
+    }
+    if let Some(Command::Watch(args)) = &cli.command {
+        return match watch::command::perform(args) {
+            Ok(is_right) if args.check && !is_right => ExitCode::from(TARGET_MISSED),
+            Ok(_) => ExitCode::SUCCESS,
             Err(message) => refuse(&message),
         };
     }

@@ -4,13 +4,35 @@
 //! |---|---|
 //! | `name` | the names of loops and faults |
 //! | `record` | what happens, as it is told, and the rows that are left |
+//! | `http`, `desk` | bytes; the jobs that a server finds when it is asked for them |
+//! | `serve_tokio`, `serve_mio`, `load` | the servers and their clients |
+//! | `fault`, `memory`, `hogs` | what goes wrong |
+//! | `clock`, `witness` | clocks that show it without the monitor |
+//! | `eyes`, `seen` | the monitor, and what it published |
+//! | `command` | from the settings to the exit code |
+//! | `run`, `judge` | one run; what is expected, and whether it came |
 //! | `history` | what has been told so far |
 //! | `words` | times, rates and names in words |
 //! | `lines`, `html`, `json`, `terminal` | what people and programs see of it |
 
+pub mod clock;
+pub mod command;
+pub mod desk;
+pub mod eyes;
+pub mod fault;
 pub mod history;
+pub mod hogs;
+pub mod http;
 pub mod json;
+pub mod judge;
 pub mod lines;
+pub mod load;
+pub mod memory;
 pub mod name;
 pub mod record;
+pub mod run;
+pub mod seen;
+pub mod serve_mio;
+pub mod serve_tokio;
+pub mod witness;
 pub mod words;

@@ -1,0 +1,350 @@
+//! One run of `lab watch`: servers up, load on, each fault in turn, all down again.
+//!
+//! Owns the plan and its order, and how long is waited for what. Not here: what a fault is (`fault.rs`), what is made of it
+//! (`judge.rs`), how it is shown (`lines.rs`, `terminal.rs`).
+
+use super::{
+    desk::{Account, Desk},
+    eyes::Eyes,
+    fault,
+    http::{self, Inbox},
+    judge::{self, Case},
+    load::Load,
+    memory,
+    name::{FaultName, LoopName},
+    record::{Moment, Plan, Planned, Report, Row, SCHEMA},
+    seen::{Log, Said},
+    serve_mio::MioServer,
+    serve_tokio::TokioServer,
+    witness::Witness,
+};
+use crate::machine::Machine;
+use std::{
+    error::Error,
+    fmt, io,
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+    sync::{Arc, mpsc},
+    thread,
+    time::Duration,
+};
+
+/// What to run.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The longest turn that is not to be reported: T.
+    pub limit: Duration,
+    /// The loops.
+    pub loops: Vec<LoopName>,
+    /// What is done to each.
+    pub faults: Vec<FaultName>,
+    /// How long each fault lasts, in T: all faults once for each.
+    pub lengths: Vec<f64>,
+    /// Which tasks a tokio server has.
+    pub tasks: Tasks,
+}
+
+/// Which tasks a tokio server has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Tasks {
+    /// As tokio spawns them: the monitor knows of them what the runtime's metrics and a blocked thread tell.
+    Stock,
+    /// Wrapped in `Monitored`: they say themselves that they run, and have names.
+    Monitored,
+    /// Some so and some so, in turns.
+    Both,
+}
+
+/// The run could not be made.
+#[derive(Debug)]
+pub enum CannotRun {
+    /// Nothing that was asked for goes with any loop that was asked for.
+    NothingToDo,
+    /// Something could not be started.
+    Start {
+        /// What.
+        what: String,
+        /// Why.
+        cause: io::Error,
+    },
+    /// Whoever looked on is gone.
+    NobodyLooks,
+}
+
+impl fmt::Display for CannotRun {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NothingToDo => f.write_str(
+                "nothing to do: spawn-blocking needs a tokio loop, block-in-place needs tokio-multi-thread, and \
+                 memory is watched\nwhatever the loop. For more information, try '--help'.",
+            ),
+            Self::Start { what, cause } => write!(f, "cannot start {what}: {cause}"),
+            Self::NobodyLooks => f.write_str("stopped before the end"),
+        }
+    }
+}
+
+impl Error for CannotRun {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Start { cause, .. } => Some(cause),
+            _ => None,
+        }
+    }
+}
+
+/// A row to come, with what the views need not know.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Step {
+    planned: Planned,
+    lasts: Duration,
+    wraps: bool,
+}
+
+impl Settings {
+    fn steps(&self) -> Vec<Step> {
+        let mut steps = Vec::new();
+        for (turn, &length) in self.lengths.iter().enumerate() {
+            let lasts = self.limit.mul_f64(length);
+            for event_loop in self.loops.iter().copied().chain([LoopName::Process]) {
+                for (at, &fault) in
+                    self.faults.iter().enumerate().filter(|(_, fault)| fault.can_be_on(event_loop))
+                {
+                    let wraps = match self.tasks {
+                        Tasks::Stock => false,
+                        Tasks::Monitored => true,
+                        // Nothing reaches a thread that waits for a disk: only what it said before tells its task.
+                        Tasks::Both => fault == FaultName::Fsync || (turn + at) % 2 == 0,
+                    };
+                    let planned = Planned { event_loop, fault, expected: judge::expected(fault) };
+                    steps.push(Step { planned, lasts, wraps });
+                }
+            }
+        }
+        steps
+    }
+
+    /// Runs it. What happens is told to `moments` as it happens.
+    ///
+    /// # Errors
+    /// [`CannotRun`]: also when nobody receives the moments any more.
+    pub fn run(&self, moments: mpsc::Sender<Moment>) -> Result<Report, CannotRun> {
+        let steps = self.steps();
+        if steps.is_empty() {
+            return Err(CannotRun::NothingToDo);
+        }
+        let machine = Machine::this();
+        let plan = Plan {
+            machine: machine.clone(),
+            max_blocking_time: self.limit,
+            rows: steps.iter().map(|step| step.planned).collect(),
+        };
+        let stage = Stage::set(self, moments)?;
+        let log = &stage.log;
+        let heard = |told: bool| told.then_some(()).ok_or(CannotRun::NobodyLooks);
+        heard(log.tell(Moment::Began(plan)))?;
+        // What starts is over before anything is watched closely; what is reported meanwhile counts as false all the same.
+        thread::sleep(self.limit * 2);
+
+        let mut faults = Vec::new();
+        for (row, step) in steps.iter().enumerate() {
+            heard(log.tell(Moment::Provoking { row, at: log.now() }))?;
+            let result = stage.play(row, step);
+            heard(log.tell(Moment::Finished { row, at: log.now(), result: result.clone() }))?;
+            faults.push(result);
+            // Nothing is wrong now, and nothing may be reported.
+            thread::sleep(self.limit / 2);
+        }
+        let report = Report {
+            schema: SCHEMA,
+            machine,
+            max_blocking_ms: self.limit.as_secs_f64() * 1e3,
+            faults,
+            false_reports: log.false_reports(),
+        };
+        heard(log.tell(Moment::Ended(report.clone())))?;
+        Ok(report)
+    }
+}
+
+/// All that runs meanwhile; dropped in this order.
+struct Stage {
+    load: Load,
+    servers: Vec<(LoopName, Server)>,
+    _noting: super::eyes::Noting,
+    eyes: Arc<Eyes>,
+    desk: Arc<Desk>,
+    log: Arc<Log>,
+    limit: Duration,
+}
+
+#[derive(Debug)]
+enum Server {
+    Tokio(TokioServer),
+    Mio(MioServer),
+}
+
+impl Server {
+    const fn address(&self) -> SocketAddr {
+        match self {
+            Self::Tokio(server) => server.address(),
+            Self::Mio(server) => server.address(),
+        }
+    }
+}
+
+impl Stage {
+    fn set(settings: &Settings, moments: mpsc::Sender<Moment>) -> Result<Self, CannotRun> {
+        let cannot = |what: &str| {
+            let what = what.to_owned();
+            move |cause| CannotRun::Start { what, cause }
+        };
+        let limit = settings.limit;
+        let look = (limit / 5).clamp(Duration::from_millis(1), Duration::from_millis(50));
+        let witness = Arc::new(Witness::start(look).map_err(cannot("the witness"))?);
+        let log = Arc::new(Log::new(moments.clone(), witness, limit));
+        let eyes = Arc::new(Eyes::open(limit).map_err(cannot("the monitor"))?);
+        let noting = eyes.note_in(&log);
+        let desk = Arc::new(Desk::default());
+        let mut servers = Vec::new();
+        for &event_loop in &settings.loops {
+            let server = match event_loop {
+                LoopName::Mio => MioServer::start(&eyes, &desk).map(Server::Mio),
+                _ => TokioServer::start(event_loop, &eyes, &desk).map(Server::Tokio),
+            };
+            servers.push((event_loop, server.map_err(cannot(&format!("the {event_loop} server")))?));
+        }
+        let addresses = servers.iter().map(|(event_loop, server)| (*event_loop, server.address()));
+        let figures = {
+            let log = Arc::clone(&log);
+            move |servers| {
+                // Whether anybody looks is found out by the run.
+                log.tell(Moment::Load { at: log.now(), servers });
+            }
+        };
+        let load = Load::start(addresses, figures).map_err(cannot("the load"))?;
+        Ok(Self { load, servers, _noting: noting, eyes, desk, log, limit })
+    }
+
+    /// One row, from its beginning until what comes of it has come.
+    fn play(&self, row: usize, step: &Step) -> Row {
+        let Planned { event_loop, fault, .. } = step.planned;
+        self.log.open(row, event_loop, fault);
+        let false_before = self.log.false_reports();
+        if fault == FaultName::Memory {
+            return self.ramp(row, step);
+        }
+        self.eyes.wrap_tasks(step.wraps);
+        let (account, function) = match fault {
+            FaultName::Idle => (Ok(self.idle(event_loop, step.lasts)), None),
+            _ => self.provoke(step),
+        };
+        let not_provoked = match &account {
+            Ok(account) => judge::not_provoked(fault, account, self.limit),
+            Err(why) => Some(why.clone()),
+        };
+        let at = self.log.now();
+        let lasted = account.as_ref().map_or(Duration::ZERO, |account| account.measured.lasted());
+        self.log.tell(match &not_provoked {
+            None => Moment::Provoked { row, at, lasted },
+            Some(why) => Moment::NotProvoked { row, at, lasted, why: why.clone() },
+        });
+        self.settle(fault, not_provoked.is_none());
+        let noted = self.log.close();
+        let any_false = self.log.false_reports() > false_before && !noted.is_empty();
+        let (planned, limit) = (step.planned, self.limit);
+        Case {
+            planned,
+            limit,
+            account: account.as_ref().ok(),
+            not_provoked,
+            function,
+            noted: &noted,
+            any_false,
+        }
+        .row()
+    }
+
+    /// Waits until what is to be published has been, or too long.
+    fn settle(&self, fault: FaultName, provoked: bool) {
+        if provoked && !fault.is_quiet() && fault != FaultName::ShortPolls {
+            let over = |noted: &[super::seen::Noted]| {
+                noted.iter().any(|noted| matches!(noted.said, Said::Unblocked))
+            };
+            self.log.wait(self.limit * 2 + Duration::from_millis(500), over);
+        } else {
+            thread::sleep(self.limit);
+        }
+    }
+
+    /// Nobody asks anything of the loop.
+    fn idle(&self, event_loop: LoopName, lasts: Duration) -> Account {
+        self.load.pause(event_loop, true);
+        // Those under way are answered first.
+        thread::sleep(Duration::from_millis(50));
+        let measured = super::clock::Measured::of(|| {
+            thread::sleep(lasts * 2);
+            Ok(())
+        });
+        self.load.pause(event_loop, false);
+        Account { task: Vec::new(), measured }
+    }
+
+    /// Lays the fault ready, asks the server for it, and waits for its account.
+    fn provoke(&self, step: &Step) -> (Result<Account, String>, Option<&'static str>) {
+        let Planned { event_loop, fault, .. } = step.planned;
+        let ready = match fault::lay(fault, event_loop, step.lasts, self.limit) {
+            Ok(ready) => ready,
+            Err(error) => return (Err(format!("it cannot be laid ready: {error}")), None),
+        };
+        let (job, function, outside) = ready.into_parts();
+        let (number, account) = self.desk.lay(job);
+        let address =
+            self.servers.iter().find(|(name, _)| *name == event_loop).map(|(_, server)| server.address());
+        let patience = Duration::from_secs(10) + step.lasts * 20;
+        let asked = address.ok_or_else(|| "no such server".to_owned()).and_then(|address| {
+            ask(address, number, patience).map_err(|error| format!("the server does not answer: {error}"))
+        });
+        let account = asked.and_then(|status| match (status, account.try_recv()) {
+            (200, Ok(account)) => Ok(account),
+            (status, _) => Err(format!("the server answered {status}, and did not do it")),
+        });
+        // If nobody took it.
+        drop(self.desk.take(number));
+        drop(outside);
+        (account, function)
+    }
+
+    fn ramp(&self, row: usize, step: &Step) -> Row {
+        let ramp = memory::ramp(&self.eyes, &self.log, step.lasts);
+        let (why_not, lasted) = match ramp {
+            Ok(ramp) => (ramp.why_not, Some((ramp.begin, ramp.over))),
+            Err(why) => (Some(why), None),
+        };
+        let (at, over) = (self.log.now(), lasted.map_or(Duration::ZERO, |(_, over)| over));
+        self.log.tell(match &why_not {
+            None => Moment::Provoked { row, at, lasted: over },
+            Some(why) => Moment::NotProvoked { row, at, lasted: over, why: why.clone() },
+        });
+        judge::memory_row(step.planned, why_not, lasted, &self.log.close())
+    }
+}
+
+/// Asks for a job, on a connection of its own, and waits until it is done.
+fn ask(address: SocketAddr, number: u64, patience: Duration) -> io::Result<u16> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(patience))?;
+    stream.write_all(&http::request("POST", &format!("/jobs/{number}")))?;
+    let (mut inbox, mut buffer) = (Inbox::default(), [0; 1024]);
+    loop {
+        if let Some(status) = inbox.answer().map_err(io::Error::other)? {
+            return Ok(status);
+        }
+        match stream.read(&mut buffer) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(length) => inbox.feed(&buffer[..length]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
