@@ -27,8 +27,8 @@ use std::time::Duration;
 /// How a thread spent a stretch of time, as the kernel counts it.
 ///
 /// The kernel's figures and the clock are not read at the same instant, so the three parts add up to the whole only within some
-/// microseconds. A wait for a CPU that still goes on is not in the kernel's figures; it is estimated, for a thread that waits as it is
-/// looked at: what is unaccounted for, divided by the number of times that it can have been off the CPU.
+/// microseconds. A wait for a CPU that still goes on is not in the kernel's figures. For a thread that waits as it is looked at it is all
+/// that is unaccounted for, if the thread did not sleep; else an estimate, that divided by the number of times it can have been off the CPU.
 ///
 /// # Examples
 /// ```
@@ -66,10 +66,11 @@ impl TimeSplit {
         let on_cpu = after.on_cpu.saturating_sub(before.on_cpu);
         let mut run_queue = after.run_queue.saturating_sub(before.run_queue);
         if after.waits_for_cpu {
+            let left = observed.saturating_sub(on_cpu).saturating_sub(run_queue);
+            let never_slept = before.runs && before.sleeps.is_some() && before.sleeps == after.sleeps;
             // With n turns on a CPU in between it was off it up to n + 1 times. All but the last are accounted for if they were
             // waits, so what is left was sleep in any of these, or is the wait that goes on: its share is as good as any.
-            let left = observed.saturating_sub(on_cpu).saturating_sub(run_queue);
-            let turns = after.turns.saturating_sub(before.turns);
+            let turns = if never_slept { 0 } else { after.turns.saturating_sub(before.turns) };
             run_queue += left / u32::try_from(turns.saturating_add(1)).unwrap_or(u32::MAX);
         }
         Self::new(observed, on_cpu, run_queue)
@@ -308,7 +309,8 @@ mod tests {
             on_cpu: ms(on_cpu),
             run_queue: ms(run_queue),
             turns,
-            waits_for_cpu: false,
+            sleeps: Some(4),
+            ..Times::default()
         };
         let before = times(1_000, 500, 7);
         for (after, of_the_rest) in
@@ -320,13 +322,24 @@ mod tests {
             let waiting = Times { waits_for_cpu: true, ..after };
             let split = TimeSplit::between(&before, ms(5_000), &waiting, ms(5_100));
             assert_eq!(split, TimeSplit::new(ms(100), ms(10), ms(20 + of_the_rest)));
+            // Whether it slept in between is known only if it did not at the beginning, and the kernel counts.
+            let ran = Times { runs: true, ..before };
+            for (before, after, waited) in [
+                (ran, waiting, 70),
+                (ran, Times { sleeps: Some(5), ..waiting }, of_the_rest),
+                (Times { sleeps: None, ..ran }, Times { sleeps: None, ..waiting }, of_the_rest),
+            ] {
+                let split = TimeSplit::between(&before, ms(5_000), &after, ms(5_100));
+                assert_eq!(split, TimeSplit::new(ms(100), ms(10), ms(20 + waited)));
+            }
         }
     }
 
     #[test]
     fn figures_that_run_ahead_of_the_clock_or_backwards_make_no_time() {
         let ms = Duration::from_millis;
-        let later = Times { on_cpu: ms(9), run_queue: ms(9), turns: u64::MAX, waits_for_cpu: true };
+        let waits = Times { runs: true, waits_for_cpu: true, ..Times::default() };
+        let later = Times { on_cpu: ms(9), run_queue: ms(9), turns: u64::MAX, ..waits };
         let split = TimeSplit::between(&Times::default(), ms(0), &later, ms(10));
         assert_eq!((split.on_cpu, split.run_queue, split.asleep), (ms(9), ms(9), ms(0)));
         let split = TimeSplit::between(&later, ms(10), &Times::default(), ms(0));
