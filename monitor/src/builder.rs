@@ -1,9 +1,11 @@
 //! What a monitor is to be: its settings, checked together when it starts.
 
 use crate::clock::Clock;
+use crate::config::MonitorConfig;
 use crate::error::{SettingError, StartError, StartedButStopped};
 use crate::event::PeriodicMonitorThreadStarted;
-use crate::monitor::{Monitor, Shared};
+use crate::memory::{MemoryHandle, MemoryWatch};
+use crate::monitor::{Monitor, MonitorRef, Shared};
 use crate::stack::CaptureMode;
 use signalpost_dispatch::{Bus, Plugins, bus, plugins};
 use std::fmt;
@@ -40,6 +42,8 @@ const NAME_LIMIT: usize = 63;
 pub struct MonitorBuilder {
     settings: Settings,
     plugins: Option<&'static Plugins>,
+    /// Says whether there is a watch on memory; the rest of it is in the settings.
+    config: Option<MonitorConfig>,
 }
 
 /// What the thread goes by.
@@ -54,6 +58,17 @@ pub(crate) struct Settings {
     pub(crate) print_blocking_reports: bool,
     pub(crate) capture: CaptureMode,
     pub(crate) capture_signal: Option<i32>,
+    /// Of the watch on memory that is there from the start.
+    pub(crate) memory: Option<MemoryHandle>,
+}
+
+/// The key of that watch.
+const MEMORY_KEY: &str = "signalpost.memory";
+
+/// A monitor's shared part, and what it is to call from the start.
+pub(crate) struct Prepared {
+    pub(crate) shared: Arc<Shared>,
+    memory: Option<(MemoryWatch, Duration)>,
 }
 
 impl MonitorBuilder {
@@ -68,8 +83,9 @@ impl MonitorBuilder {
             print_blocking_reports: true,
             capture: CaptureMode::default(),
             capture_signal: None,
+            memory: None,
         };
-        Self { settings, plugins: None }
+        Self { settings, plugins: None, config: None }
     }
 
     /// The thread's name, of 1 to 63 bytes, without NUL: `signalpost-monitor`, unless this says otherwise. Linux shows the first
@@ -140,20 +156,51 @@ impl MonitorBuilder {
         self
     }
 
+    /// Settings as the environment has them: `max_blocking_time` and `print_blocking_reports`, as if set here, so that what is set on
+    /// the builder after this holds, and not what was before; and a watch on memory
+    /// ([`memory_watch`](MonitorConfig::memory_watch)), which is there from the start under the key `signalpost.memory`, and whose
+    /// limit [`memory`](MonitorRef::memory) changes. `monitor_thread` is not asked: [`Monitor::from_env`] does that.
+    ///
+    /// # Examples
+    /// ```
+    /// use signalpost::{Bus, monitor::{Monitor, MonitorConfig}};
+    /// use std::{sync::Arc, time::Duration};
+    ///
+    /// let config = MonitorConfig::from_vars([
+    ///     ("SIGNALPOST_MAX_BLOCKING_TIME", "0.25"),
+    ///     ("SIGNALPOST_MONITOR_PRINT_BLOCKING_REPORTS", "off"),
+    /// ])?;
+    /// let builder = Monitor::builder().bus(Arc::new(Bus::new())).config(config);
+    /// let monitor = builder.print_blocking_reports(true).start()?; // said later
+    /// assert_eq!(monitor.max_blocking_time(), Some(Duration::from_millis(250)));
+    /// assert!(monitor.print_blocking_reports());
+    /// # if cfg!(target_os = "linux") {
+    /// assert_eq!(monitor.functions()[0].name.key.as_deref(), Some("signalpost.memory"));
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn config(mut self, config: MonitorConfig) -> Self {
+        self.settings.max_blocking_time = config.max_blocking_time;
+        self.settings.print_blocking_reports = config.print_blocking_reports;
+        self.config = Some(config);
+        self
+    }
+
     /// Checks all settings, starts the thread, and publishes [`PeriodicMonitorThreadStarted`] from here, to subscribers and then
     /// to plugins.
     ///
     /// # Errors
-    /// [`StartError`]: all settings that cannot be, or the system gave no thread; or a subscriber or a plugin stopped the event, and
-    /// the monitor, which runs, is in the error.
+    /// [`StartError`]: all settings that cannot be; or memory is to have a limit, and there is no figure of it; or the system gave no
+    /// thread; or a subscriber or a plugin stopped the event, and the monitor, which runs, is in the error.
     ///
     /// # Panics
     /// If a subscriber or a plugin does; the monitor is then told to end.
     pub fn start(self) -> Result<Monitor, StartError> {
         let registry = self.plugins;
-        let shared = self.shared(Clock::new())?;
-        shared.start().map_err(StartError::Thread)?;
-        let monitor = Monitor::of(shared);
+        let prepared = self.prepare(Clock::new())?;
+        prepared.shared.start().map_err(StartError::Thread)?;
+        let monitor = Monitor::of(prepared.shared.clone());
+        prepared.install();
         let started = PeriodicMonitorThreadStarted::new(Arc::new((*monitor).clone()));
         let registry = registry.unwrap_or_else(plugins);
         match monitor.bus().publish_and_call_plugins(&started, registry) {
@@ -165,12 +212,28 @@ impl MonitorBuilder {
 
 impl MonitorBuilder {
     /// Checks all settings, and makes what handles and thread share.
-    pub(crate) fn shared(self, clock: Clock) -> Result<Arc<Shared>, StartError> {
-        let errors = self.settings.errors();
-        if errors.is_empty() {
-            Ok(Shared::new(self.settings, clock))
-        } else {
-            Err(StartError::Settings(errors))
+    pub(crate) fn prepare(mut self, clock: Clock) -> Result<Prepared, StartError> {
+        let mut errors = self.settings.errors();
+        let config = self.config;
+        if config.as_ref().is_some_and(|config| config.memory_monitor_period == Some(Duration::ZERO)) {
+            errors.push(SettingError::ZeroDuration { setting: "memory_monitor_period" });
+        }
+        if !errors.is_empty() {
+            return Err(StartError::Settings(errors));
+        }
+        let memory = config.map_or(Ok(None), |config| config.memory_watch()).map_err(StartError::Memory)?;
+        self.settings.memory = memory.as_ref().map(|(watch, _)| watch.handle());
+        Ok(Prepared { shared: Shared::new(self.settings, clock), memory })
+    }
+}
+
+impl Prepared {
+    /// Registers what is to be called from the start.
+    pub(crate) fn install(self) {
+        if let Some((watch, period)) = self.memory {
+            let monitor = MonitorRef::of(self.shared);
+            // Refused only if the monitor has ended already: then it is not called.
+            let _ = monitor.add_monitoring_function_named(MEMORY_KEY, watch.into_function(), Some(period));
         }
     }
 }

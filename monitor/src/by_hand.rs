@@ -44,10 +44,12 @@ impl ByHand {
     /// For settings that cannot be.
     pub fn start(builder: MonitorBuilder, now: Duration) -> Result<Self, StartError> {
         let clock = HandClock(Box::leak(Box::new(AtomicU64::new(nanos(now))))); // 8 bytes for each test
-        let shared = builder.shared(Clock::by_hand(clock.0))?;
+        let prepared = builder.prepare(Clock::by_hand(clock.0))?;
+        let shared = prepared.shared.clone();
         let (parker, worker) = shared.first_worker();
         worker.is_this_thread();
         let monitor = MonitorRef::of(shared.clone());
+        prepared.install();
         let thread = Thread::new(shared.clone(), worker, parker);
         Ok(Self { shared, monitor, thread, clock })
     }

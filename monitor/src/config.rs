@@ -22,6 +22,9 @@ use std::time::Duration;
 /// | `SIGNALPOST_MONITOR_MEMORY_PERIOD` | `memory_monitor_period` | seconds, or off | 5 |
 /// | `SIGNALPOST_MONITOR_MEMORY_MAX` | `max_memory_usage` | bytes, or with `kb`, `mb`, `gb` (powers of 1024), or off | off |
 ///
+/// [`Monitor::from_env`](crate::Monitor::from_env) starts the monitor that they ask for, and
+/// [`MonitorBuilder::config`](crate::MonitorBuilder::config) one of which the builder says the rest.
+///
 /// In any case of letters, blanks around it trimmed (but not after a suffix). Off is said by `off`, `0`, `inf` or
 /// an empty text; in gevent some of these are errors, and which ones depends on the setting.
 ///

@@ -1,6 +1,8 @@
 //! What can go wrong with a monitor, and what the caller needs to know of it.
 
+use crate::config::ConfigErrors;
 use crate::function::FunctionName;
+use crate::memory_error::MemoryError;
 use crate::monitor::Monitor;
 use signalpost_dispatch::{BoxError, StoppedBy};
 use std::any::Any;
@@ -16,6 +18,10 @@ use std::time::Duration;
 pub enum StartError {
     /// Settings that cannot be: all of them. No thread was started.
     Settings(Vec<SettingError>),
+    /// The environment has settings that cannot be: all of them. No thread was started.
+    Config(ConfigErrors),
+    /// Memory is to have a limit, and there is no figure of it. No thread was started.
+    Memory(MemoryError),
     /// The system gave no thread.
     Thread(io::Error),
     /// The monitor runs, but a subscriber or a plugin stopped the event that says so.
@@ -51,7 +57,7 @@ impl StartError {
     pub fn into_monitor(self) -> Option<Monitor> {
         match self {
             Self::StartedButStopped(both) => Some(both.monitor),
-            Self::Settings(_) | Self::Thread(_) => None,
+            Self::Settings(_) | Self::Config(_) | Self::Memory(_) | Self::Thread(_) => None,
         }
     }
 }
@@ -67,6 +73,8 @@ impl fmt::Display for StartError {
                 }
                 Ok(())
             }
+            Self::Config(errors) => write!(f, "the monitor cannot start: {errors}"),
+            Self::Memory(error) => write!(f, "the monitor cannot start: {error}"),
             Self::Thread(error) => write!(f, "the monitor cannot start: the system gave no thread: {error}"),
             Self::StartedButStopped(both) => {
                 write!(f, "the monitor has started, but not all were told: {}", both.error)
@@ -76,6 +84,12 @@ impl fmt::Display for StartError {
 }
 
 impl Error for StartError {}
+
+impl From<ConfigErrors> for StartError {
+    fn from(errors: ConfigErrors) -> Self {
+        Self::Config(errors)
+    }
+}
 
 /// A setting that cannot be.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -13,9 +13,11 @@
 
 use crate::builder::{MonitorBuilder, Settings};
 use crate::clock::Clock;
-use crate::error::{PeriodError, StopError, WatchError, quietly};
+use crate::config::MonitorConfig;
+use crate::error::{PeriodError, StartError, StopError, WatchError, quietly};
 use crate::event_loop::{EventLoop, Source};
 use crate::function::{Function, FunctionId, FunctionInfo, MonitoringFunction};
+use crate::memory::MemoryHandle;
 use crate::slot;
 use crate::turn::LoopGuard;
 use crate::worker::{self, Worker};
@@ -221,6 +223,31 @@ impl Monitor {
     /// The settings of a new one, with their defaults.
     pub fn builder() -> MonitorBuilder {
         MonitorBuilder::new()
+    }
+
+    /// The monitor that the environment asks for; none, unless `SIGNALPOST_MONITOR_THREAD_ENABLE` is true. Its variables, and what they
+    /// take, are those of [`MonitorConfig`]; they are read now, and not again. All else is as [`builder`](Self::builder) has it: for
+    /// another bus, say, give [`MonitorConfig::from_env`] to [`config`](MonitorBuilder::config).
+    ///
+    /// # Errors
+    /// [`StartError::Config`]: variables whose values cannot be, also if there is to be no monitor; each is named with its value and
+    /// with what is accepted. Else as [`start`](MonitorBuilder::start).
+    ///
+    /// # Panics
+    /// As [`start`](MonitorBuilder::start).
+    ///
+    /// # Examples
+    /// ```
+    /// use signalpost::monitor::Monitor;
+    ///
+    /// fn main() -> Result<(), signalpost::BoxError> {
+    ///     let _monitor = Monitor::from_env()?; // until the end of `main`
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn from_env() -> Result<Option<Self>, StartError> {
+        let config = MonitorConfig::from_env()?;
+        if config.monitor_thread { Self::builder().config(config).start().map(Some) } else { Ok(None) }
     }
 
     pub(crate) fn of(shared: Arc<Shared>) -> Self {
@@ -440,6 +467,27 @@ impl MonitorRef {
     /// Switches that.
     pub fn set_print_blocking_reports(&self, print: bool) {
         self.shared.limits.print.store(print, Relaxed);
+    }
+
+    /// The limit of the watch on memory that the [`config`](MonitorBuilder::config) installed, to be looked at and changed while the
+    /// monitor runs; none, if there is no such watch. It stays the same handle when the function `signalpost.memory` is removed.
+    ///
+    /// # Examples
+    /// ```
+    /// use signalpost::{Bus, monitor::{Monitor, MonitorConfig}};
+    /// use std::sync::Arc;
+    ///
+    /// let builder = Monitor::builder().bus(Arc::new(Bus::new()));
+    /// let monitor = builder.config(MonitorConfig::default()).start()?; // no limit yet: nothing is read
+    /// # if cfg!(target_os = "linux") {
+    /// let memory = monitor.memory().unwrap();
+    /// assert_eq!(memory.max_memory_usage(), None);
+    /// memory.set_max_memory_usage(Some(512 << 20));
+    /// # }
+    /// # Ok::<(), signalpost::monitor::StartError>(())
+    /// ```
+    pub fn memory(&self) -> Option<MemoryHandle> {
+        self.shared.settings.memory.clone()
     }
 
     /// The bus that the monitor publishes on.
