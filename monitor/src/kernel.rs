@@ -84,11 +84,6 @@ impl Thread {
         Self { tid, kept: None }
     }
 
-    /// The number it was made with.
-    pub(crate) fn tid(&self) -> u32 {
-        self.tid
-    }
-
     /// How its time was spent: 10 µs, without an allocation.
     ///
     /// # Errors

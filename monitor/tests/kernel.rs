@@ -35,14 +35,19 @@ fn tid() -> u32 {
     path.file_name().unwrap().to_str().unwrap().parse().unwrap()
 }
 
-/// Starts a thread that does `work`; its number, and how to wait for its end.
+/// Starts a thread that does `work`; gives how to ask of it, and how to wait for its end.
 fn start(work: impl FnOnce() + Send + 'static) -> (Thread, JoinHandle<()>) {
+    let (tid, handle) = start_numbered(work);
+    (Thread::new(tid), handle)
+}
+
+fn start_numbered(work: impl FnOnce() + Send + 'static) -> (u32, JoinHandle<()>) {
     let (tell, told) = mpsc::channel();
     let handle = thread::spawn(move || {
         tell.send(tid()).unwrap();
         work();
     });
-    (Thread::new(told.recv_timeout(HANG).unwrap()), handle)
+    (told.recv_timeout(HANG).unwrap(), handle)
 }
 
 /// Tries until it gives something.
@@ -306,9 +311,10 @@ fn a_thread_whose_child_has_its_memory_sleeps_so_that_no_signal_wakes_it() {
 /// The blocked thread may hold the allocator's lock.
 #[test]
 fn a_reading_asks_the_allocator_for_nothing_but_the_name_of_what_it_waits_in() {
-    let (mut thread, handle) = start(thread::park);
+    let (tid, handle) = start_numbered(thread::park);
+    let mut thread = Thread::new(tid);
     asleep(&mut thread);
-    let mut fresh = Thread::new(thread.tid());
+    let mut fresh = Thread::new(tid);
     let mut look = None;
     let (allocated, _) = heap::counted(|| look = Some(fresh.look()));
     assert_eq!(allocated, u64::from(look.unwrap().unwrap().wait_channel.is_some()));
