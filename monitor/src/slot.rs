@@ -77,6 +77,7 @@ impl Snapshot for Held {
 
 static SLOTS: SnapshotCell<Slots> = SnapshotCell::new();
 static SLEEPERS: SnapshotCell<Sleepers> = SnapshotCell::new();
+static VERSION: AtomicU64 = AtomicU64::new(0);
 static BELL: CachePadded<Bell> = CachePadded::new(Bell::new());
 
 #[derive(Clone, Default)]
@@ -124,6 +125,15 @@ pub(crate) fn here() -> Option<&'static Slot> {
     let slot = take();
     SLOT.set(Some(slot));
     Some(slot)
+}
+
+/// Changes when a thread takes a slot, gives it back, or drives another loop; after that.
+pub(crate) fn version() -> u64 {
+    VERSION.load(Acquire)
+}
+
+fn changed() {
+    VERSION.fetch_add(1, Release); // who sees the number sees the change
 }
 
 /// All slots that threads of this process have, with who has them.
@@ -184,6 +194,7 @@ impl Slot {
         let name = thread::current().name().map(str::to_owned);
         let held = Arc::new(ThreadInfo { target, name, life: self.life.load(Relaxed), process });
         self.thread.update(|_| Some(Held(Some(held.clone()))));
+        changed();
     }
 
     fn give_back(&self) {
@@ -192,6 +203,7 @@ impl Slot {
         self.own.expected.store(0, Relaxed);
         self.own.pulse.leave(0);
         self.life.store(0, Release); // for `claim`
+        changed();
     }
 
     fn thread(&self) -> Option<Arc<ThreadInfo>> {
@@ -253,6 +265,7 @@ impl Slot {
             self.worker.store(worker, Relaxed);
             self.hub.store(hub, Relaxed);
             self.driven.store(draw(), Relaxed);
+            changed();
         }
     }
 

@@ -170,9 +170,7 @@ pub(crate) enum Turn {
 
 impl Thread {
     pub(crate) fn new(shared: Arc<Shared>, worker: Arc<Worker>, parker: Parker) -> Self {
-        let (settings, unparker) = (&shared.settings, parker.unparker().clone());
-        let name = settings.thread_name.clone();
-        let watch = Watch::new(shared.clock, name, settings.capture, settings.capture_signal, unparker);
+        let watch = Watch::new(shared.clock, &shared.settings, parker.unparker().clone());
         Self {
             limit: shared.limits.max_blocking_time(),
             shared,

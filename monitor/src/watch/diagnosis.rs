@@ -1,0 +1,186 @@
+//! What is known of a worker that stands still, and what there is to say of it.
+//!
+//! Owns the evidence of one turn: how the thread has spent it, which tasks it named, its stack. Not here: when to look closer
+//! (`detect.rs`), what the evidence means (`verdict.rs`).
+
+use super::seat::{Seat, Token};
+use crate::blocked::{EventLoopBlocked, EventLoopUnblocked, ThreadName};
+use crate::clock::Clock;
+use crate::detect::{Detector, Over};
+use crate::event_loop::{EventLoop, Source};
+use crate::kernel::{self, Look, Times};
+use crate::stack::{Capture, CaptureError, CaptureMode, Capturer, Probe, Said};
+use crate::task::{self, BlockedTask};
+use crate::verdict::{Evidence, TimeSplit, Verdict, verdict};
+use std::time::{Duration, SystemTime};
+
+/// How long a thread may take to answer: before its report is due, and then.
+const EARLY: Duration = Duration::from_millis(1);
+const PATIENCE: Duration = Duration::from_millis(5);
+
+/// What is known of a worker from look to look.
+pub(super) struct Known {
+    pub(super) detector: Detector<Token>,
+    /// The thread, from when it was suspected on, and how it had spent its time then.
+    thread: Option<kernel::Thread>,
+    suspected: Option<(Duration, Times)>,
+    /// What it named at each capture of this turn.
+    tasks: Vec<Option<u64>>,
+    capture: Option<Capture>,
+    /// Whose turn it is that was reported.
+    reported: Option<(EventLoop, Option<ThreadName>, BlockedTask)>,
+}
+
+/// What evidence is taken with.
+pub(super) struct Means {
+    pub(super) capturer: Capturer,
+    pub(super) mode: CaptureMode,
+    pub(super) clock: Clock,
+}
+
+impl Known {
+    pub(super) fn new(now: Duration) -> Self {
+        Self {
+            detector: Detector::new(now),
+            thread: None,
+            suspected: None,
+            tasks: Vec::new(),
+            capture: None,
+            reported: None,
+        }
+    }
+}
+
+impl Seat {
+    /// It has not moved since the last look: from here on it is known how its thread spends the time.
+    pub(super) fn suspect(&mut self, now: Duration) {
+        let known = &mut self.known;
+        known.tasks.clear();
+        known.capture = None;
+        known.thread = self.thread.as_ref().map(|(_, thread)| kernel::Thread::new(thread.target.id()));
+        known.suspected = known.thread.as_mut().and_then(|thread| Some((now, thread.times().ok()?)));
+    }
+
+    /// Its report will soon be due: notes which task a runtime's thread is in, to tell one from many. Others' turns tell that
+    /// by themselves.
+    pub(super) fn look_closer(&mut self, means: &mut Means) {
+        if let Some(probe) = probe(&self.hub) {
+            let _ = self.capture(means, Some(probe), EARLY);
+        }
+    }
+
+    /// What there is to say of it now that its report is due; nothing, if it turns out to be no block.
+    pub(super) fn diagnose(&mut self, means: &mut Means, time: Duration) -> Option<EventLoopBlocked> {
+        if self.known.thread.is_none() {
+            self.suspect(means.clock.now()); // the look came so late that the report was due at once
+        }
+        let look: Option<Look> = self.known.thread.as_mut().and_then(|thread| thread.look().ok());
+        let split = match (&look, self.known.suspected) {
+            (Some(look), Some((at, before))) => {
+                Some(TimeSplit::between(&before, at, &look.times, means.clock.now()))
+            }
+            _ => None,
+        };
+        let failed = self.capture(means, probe(&self.hub), PATIENCE).err();
+        let said = self.known.capture.as_ref().and_then(|capture| capture.said);
+        let outside = said.is_some_and(|said| self.worker().is_some() && said.worker != self.worker());
+        if (outside || said.is_none()) && rests(&self.hub) {
+            return None;
+        }
+        let evidence = Evidence {
+            split,
+            look: look.as_ref(),
+            tasks: &self.known.tasks,
+            moved: false, // then no report would be due
+            outside,
+            reached: look.is_some(),
+        };
+        let mut event = EventLoopBlocked::new(self.hub.clone(), time);
+        event.when = SystemTime::now();
+        event.verdict = verdict(&evidence);
+        event.split = split;
+        event.worker = self.worker();
+        event.thread = self.thread_name();
+        if !matches!(event.verdict, Verdict::Congested | Verdict::NotDriven) {
+            event.task = self.task(said); // of those no single task is to blame
+        }
+        event.stack = match self.known.capture.take() {
+            Some(capture) => Ok(capture.trace),
+            None => Err(failed.unwrap_or(CaptureError::Off)),
+        };
+        self.known.reported = Some((event.hub.clone(), event.thread.clone(), event.task.clone()));
+        Some(event)
+    }
+
+    /// The turn ended; there is something to say of that if it was reported.
+    pub(super) fn over(&mut self, over: Over) -> Option<EventLoopUnblocked> {
+        let (hub, thread, task) = self.known.reported.take()?;
+        let mut event = EventLoopUnblocked::new(hub, over.total);
+        event.worker = self.worker();
+        event.thread = thread;
+        event.task = task;
+        event.error_bound = over.error;
+        event.reports = over.reports;
+        Some(event)
+    }
+
+    /// Takes its stack. One that is of a later turn is none of this one's.
+    fn capture(
+        &mut self,
+        means: &mut Means,
+        probe: Option<Probe>,
+        patience: Duration,
+    ) -> Result<(), CaptureError> {
+        if means.mode == CaptureMode::Off {
+            return Err(CaptureError::Off);
+        }
+        let Some((_, thread)) = &self.thread else { return Err(CaptureError::NoThread) };
+        let capture = means.capturer.capture(&thread.target, probe, patience)?;
+        let before = self.sight.seen;
+        self.look();
+        let moved = std::mem::replace(&mut self.sight.seen, before) != before;
+        if moved {
+            return Err(CaptureError::TimedOut { after: patience });
+        }
+        self.known.tasks.push(named(capture.said));
+        self.known.capture = Some(capture);
+        Ok(())
+    }
+
+    /// Whose turn it is: the runtime's number, where the thread told it, and what a [`Monitored`](crate::Monitored) says of itself.
+    fn task(&self, said: Option<Said>) -> BlockedTask {
+        let known = task::task(self.sight.task);
+        let id = named(said).map(task::TaskId::Tokio).or(known.id);
+        BlockedTask { id, ..known }
+    }
+}
+
+/// What its threads can be asked while they are captured.
+fn probe(hub: &EventLoop) -> Option<Probe> {
+    match hub.source() {
+        Source::Pulse | Source::Tasks => None,
+        #[cfg(feature = "tokio")]
+        Source::Tokio(_) => Some(crate::runtime::said),
+    }
+}
+
+/// Whether it may stand still because nobody drives it, and nobody need: a runtime of one thread, without tasks.
+fn rests(hub: &EventLoop) -> bool {
+    match hub.source() {
+        Source::Pulse | Source::Tasks => false,
+        #[cfg(feature = "tokio")]
+        Source::Tokio(runtime) => runtime.rests(),
+    }
+}
+
+/// The number by which a thread named its task.
+fn named(said: Option<Said>) -> Option<u64> {
+    #[cfg(feature = "tokio")]
+    if let Some(id) = said.and_then(|said| said.task)
+        && let task::TaskId::Tokio(id) = task::TaskId::from(id)
+    {
+        return Some(id);
+    }
+    let _ = said;
+    None
+}

@@ -1,0 +1,142 @@
+//! Who is watched: the workers of runtimes, and the threads that say of themselves that they run.
+//!
+//! Owns where each one's signs of life are read, and how. Not here: what they mean (`detect.rs`), what is known of it from look to
+//! look (`diagnosis.rs`).
+
+use super::diagnosis::Known;
+use crate::blocked::ThreadName;
+use crate::detect::Seen;
+use crate::event_loop::{EventLoop, Source};
+#[cfg(feature = "tokio")]
+use crate::runtime::Runtime;
+use crate::slot::{self, Slot, ThreadInfo};
+use crate::task::is_expected;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// One worker: the thread of this number, or the worker of this index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Who {
+    Thread(u64),
+    #[cfg_attr(not(feature = "tokio"), allow(dead_code, reason = "only runtimes have them"))]
+    Worker(usize),
+}
+
+/// What stands still as long as nothing happens: a runtime's numbers, and the turn.
+pub(super) type Token = (u64, Duration, u64);
+
+/// A worker, and what is known of it.
+pub(super) struct Seat {
+    pub(super) hub: EventLoop,
+    pub(super) who: Who,
+    pub(super) thread: Option<(&'static Slot, Arc<ThreadInfo>)>,
+    pub(super) sight: Sight,
+    pub(super) known: Known,
+}
+
+/// What one look saw.
+#[derive(Clone, Copy)]
+pub(super) struct Sight {
+    pub(super) seen: Seen<Token>,
+    /// What runs, in the words of `task.rs`.
+    pub(super) task: u64,
+    /// Grows with each turn, park and unpark.
+    pub(super) moves: u64,
+}
+
+impl Seat {
+    fn new(
+        hub: &EventLoop,
+        who: Who,
+        thread: Option<(&'static Slot, Arc<ThreadInfo>)>,
+        now: Duration,
+    ) -> Self {
+        let sight = Sight { seen: Seen::Idle, task: 0, moves: 0 };
+        Self { hub: hub.clone(), who, thread, sight, known: Known::new(now) }
+    }
+
+    pub(super) fn worker(&self) -> Option<usize> {
+        match self.who {
+            Who::Thread(_) => None,
+            Who::Worker(worker) => Some(worker),
+        }
+    }
+
+    pub(super) fn thread_name(&self) -> Option<ThreadName> {
+        let (_, thread) = self.thread.as_ref()?;
+        Some(ThreadName::new(thread.target.id(), thread.name.as_deref()))
+    }
+
+    /// Reads its signs of life. Some loads; wait-free.
+    pub(super) fn look(&mut self) {
+        let (mut turn, mut task, mut expected) = (0, 0, false);
+        if let Some((slot, _)) = &self.thread {
+            let beat = slot.beat();
+            (turn, task) = (beat.turn, beat.task);
+            expected = is_expected(task) || slot.is_expected();
+        }
+        let pulse = if task == 0 || expected { Seen::Idle } else { Seen::Busy((0, Duration::ZERO, turn)) };
+        self.sight = match (self.hub.source(), self.who) {
+            #[cfg(feature = "tokio")]
+            (Source::Tokio(runtime), Who::Worker(worker)) => {
+                let numbers = runtime.numbers(worker);
+                if self.thread.is_none() && !numbers.is_parked() {
+                    runtime.ask_threads(self.hub.id());
+                }
+                let idle = numbers.is_parked() || expected;
+                let seen = if idle { Seen::Idle } else { Seen::Busy((numbers.parks, numbers.busy, turn)) };
+                Sight { seen, task, moves: numbers.parks.wrapping_add(turn) }
+            }
+            _ => Sight { seen: pulse, task, moves: turn },
+        };
+    }
+}
+
+/// The seats of all workers of these loops, and of the threads that drive none; who was there before keeps what is known.
+pub(super) fn arrange(hubs: &[EventLoop], before: Vec<Seat>, now: Duration) -> (Vec<Seat>, Vec<Seat>) {
+    let threads = slot::all();
+    let mut seats = Vec::with_capacity(before.len());
+    #[cfg(feature = "tokio")]
+    for hub in hubs {
+        if let Source::Tokio(runtime) = hub.source() {
+            let seat = |worker| Seat::new(hub, Who::Worker(worker), thread_of(hub, worker, &threads), now);
+            seats.extend((0..Runtime::workers(runtime)).map(seat));
+        }
+    }
+    let tasks = hubs.iter().find(|hub| matches!(hub.source(), Source::Tasks));
+    for (slot, thread) in threads {
+        let driven = slot.driven();
+        let own = hubs.iter().find(|hub| hub.id() == driven.hub);
+        // A runtime's worker has its seat already.
+        if let Some(hub) = own.or(tasks.filter(|_| driven.hub == 0))
+            && driven.worker.is_none()
+        {
+            let who = Who::Thread(thread.life);
+            seats.push(Seat::new(hub, who, Some((slot, thread)), now));
+        }
+    }
+    let mut before: HashMap<_, _> =
+        before.into_iter().map(|seat| ((seat.hub.id(), seat.who), seat)).collect();
+    for seat in &mut seats {
+        if let Some(old) = before.remove(&(seat.hub.id(), seat.who)) {
+            seat.known = old.known;
+        }
+    }
+    (seats, before.into_values().collect())
+}
+
+#[cfg(feature = "tokio")]
+fn thread_of(
+    hub: &EventLoop,
+    worker: usize,
+    threads: &[(&'static Slot, Arc<ThreadInfo>)],
+) -> Option<(&'static Slot, Arc<ThreadInfo>)> {
+    let is_it = |slot: &Slot| {
+        let driven = slot.driven();
+        (driven.hub == hub.id() && driven.worker == Some(worker)).then_some(driven.since)
+    };
+    // After `block_in_place` two threads may think that they are: the later one is right.
+    let it = threads.iter().filter_map(|thread| Some((is_it(thread.0)?, thread)));
+    it.max_by_key(|(since, _)| *since).map(|(_, thread)| thread.clone())
+}
