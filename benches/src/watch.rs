@@ -13,7 +13,7 @@
 //! | `run`, `judge` | one run; what is expected, and whether it came |
 //! | `history` | what has been told so far |
 //! | `words` | times, rates and names in words |
-//! | `lines`, `html`, `json`, `terminal` | what people and programs see of it |
+//! | `lines`, `html`, `json`, `terminal`, `picture` | what people and programs see of it |
 
 pub mod clock;
 pub mod command;
@@ -29,10 +29,12 @@ pub mod lines;
 pub mod load;
 pub mod memory;
 pub mod name;
+pub mod picture;
 pub mod record;
 pub mod run;
 pub mod seen;
 pub mod serve_mio;
 pub mod serve_tokio;
+pub mod terminal;
 pub mod witness;
 pub mod words;
