@@ -72,8 +72,9 @@ impl TokioHooks {
 
     /// Sets a builder's callbacks `on_thread_start`, `on_thread_park` and `on_thread_unpark`, for who has none of their own.
     ///
-    /// With the feature `tokio-unstable-hooks`, under `--cfg tokio_unstable`, also those around each poll: `on_before_task_poll` and
-    /// `on_after_task_poll`; then single polls are told apart also without a capture.
+    /// With the feature `tokio-unstable-hooks`, under `--cfg tokio_unstable`, also `on_task_spawn`, `on_before_task_poll` and
+    /// `on_after_task_poll`: then single polls are told apart without a capture, so that saturation is never reported, and events say
+    /// where a task was spawned.
     ///
     /// # Examples
     /// See [`watch_tokio`](MonitorRef::watch_tokio).
@@ -85,9 +86,10 @@ impl TokioHooks {
             .on_thread_unpark(move || unparks.thread_unparks());
         #[cfg(all(tokio_unstable, feature = "tokio-unstable-hooks"))]
         {
-            let (before, after) = (self.clone(), self.clone());
+            let (spawns, before, after) = (self.clone(), self.clone(), self.clone());
             builder
-                .on_before_task_poll(move |_| before.poll_begins())
+                .on_task_spawn(move |task| spawns.task_spawns(task))
+                .on_before_task_poll(move |task| before.poll_begins(task))
                 .on_after_task_poll(move |_| after.poll_ends());
         }
         builder
@@ -111,11 +113,17 @@ impl TokioHooks {
         }
     }
 
+    /// For `on_task_spawn`: where tasks are spawned. A wait-free read; allocates for the first task of its place.
+    #[cfg(all(tokio_unstable, feature = "tokio-unstable-hooks"))]
+    pub fn task_spawns(&self, task: &tokio::runtime::TaskMeta<'_>) {
+        crate::task::know(task.spawned_at());
+    }
+
     /// For `on_before_task_poll`: two stores, and a load.
     #[cfg(all(tokio_unstable, feature = "tokio-unstable-hooks"))]
-    pub fn poll_begins(&self) {
+    pub fn poll_begins(&self, task: &tokio::runtime::TaskMeta<'_>) {
         if let Some(slot) = slot::current() {
-            let _ = slot.enter(crate::task::TURN);
+            let _ = slot.enter(crate::task::turn_in(task.spawned_at()));
         }
     }
 

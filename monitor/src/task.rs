@@ -3,7 +3,8 @@
 //! Owns what a task's word means, and the names. Not here: the words (`pulse.rs`), what a monitor makes of them.
 //!
 //! # Invariants
-//! 1. A word is a task's number, above 16 bits of its kind, above which one bit says that it may take long. It is never 0.
+//! 1. A word is a task's number, above 16 bits of its kind, above which one bit says that it may take long; or, with [`TURN`], where
+//!    a task was spawned, by the address of the place, or 0. It is never 0.
 //! 2. Kinds are never removed, so a word's kind is there for good. There are at most [`KINDS_MAX`], and one for all others.
 
 use crate::slot::{self, Slot};
@@ -23,7 +24,7 @@ const KIND_BITS: u32 = 16;
 const KINDS_MAX: usize = 4096;
 const EXPECTED: u64 = 1 << 63;
 
-/// A turn of a loop in which no task is known.
+/// A turn of a loop in which no task is known, or but where it was spawned.
 pub(crate) const TURN: u64 = 1 << (KIND_BITS + 46);
 
 /// Which task: by the runtime's own number, where the blocked thread told it, or by that of a [`Monitored`].
@@ -226,8 +227,11 @@ pub(crate) fn is_expected(word: u64) -> bool {
 /// What is known of a word's task.
 pub(crate) fn task(word: u64) -> BlockedTask {
     let number = (word & !EXPECTED) >> KIND_BITS;
-    if word == 0 || word == TURN {
+    if word == 0 {
         return BlockedTask::default();
+    }
+    if word & TURN != 0 {
+        return BlockedTask { spawned_at: spawned_at(word), ..BlockedTask::default() };
     }
     let kind = (word & ((1 << KIND_BITS) - 1)) as usize;
     let known = KINDS.read(|kinds| kinds.list.get(kind).cloned()).flatten();
@@ -236,6 +240,67 @@ pub(crate) fn task(word: u64) -> BlockedTask {
 }
 
 type Place = &'static Location<'static>;
+
+#[cfg(all(tokio_unstable, feature = "tokio-unstable-hooks"))]
+mod places {
+    use super::{Place, TURN};
+    use signalpost_dispatch::core::{Snapshot, SnapshotCell};
+    use std::collections::HashMap;
+    use std::sync::Arc;
+
+    /// By their addresses. As many as the program has that spawn.
+    static PLACES: SnapshotCell<Places> = SnapshotCell::new();
+
+    #[derive(Clone, Default)]
+    struct Places(Arc<HashMap<usize, Place>>);
+
+    impl Snapshot for Places {
+        type Context = ();
+        type Part = ();
+
+        fn is_empty(&self) -> bool {
+            self.0.is_empty()
+        }
+    }
+
+    fn address(place: Place) -> usize {
+        std::ptr::from_ref(place).addr()
+    }
+
+    /// The word of a turn in a task that was spawned there.
+    #[inline]
+    pub(crate) fn turn_in(place: Place) -> u64 {
+        TURN | address(place) as u64
+    }
+
+    /// Tasks are spawned there. A read, from the second time on.
+    pub(crate) fn know(place: Place) {
+        let at = address(place);
+        if PLACES.read(|places| places.0.contains_key(&at)) != Some(true) {
+            PLACES.update(|places| {
+                let mut more = HashMap::clone(&places.0);
+                more.insert(at, place);
+                Some(Places(Arc::new(more)))
+            });
+        }
+    }
+
+    pub(super) fn spawned_at(word: u64) -> Option<Place> {
+        let at = usize::try_from(word & !TURN).ok()?;
+        PLACES.read(|places| places.0.get(&at).copied()).flatten()
+    }
+}
+
+#[cfg(all(tokio_unstable, feature = "tokio-unstable-hooks"))]
+use places::spawned_at;
+#[cfg(all(tokio_unstable, feature = "tokio-unstable-hooks"))]
+pub(crate) use places::{know, turn_in};
+
+/// Only hooks tell.
+#[cfg(not(all(tokio_unstable, feature = "tokio-unstable-hooks")))]
+fn spawned_at(_: u64) -> Option<Place> {
+    None
+}
 
 static KINDS: SnapshotCell<Kinds> = SnapshotCell::new();
 
