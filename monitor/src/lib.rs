@@ -16,6 +16,7 @@
 //! | `pulse`, `slot` | what a thread says of itself; which threads there are, and the bell that wakes a monitor |
 //! | `task`, `turn`, `runtime`, `event_loop` | who says it: tasks, loops written by hand, runtimes |
 //! | `detect`, `watch` | when a worker counts as blocked; the look at all of them |
+//! | `counter` | gevent's rule, for what was recorded of it |
 //! | `blocked`, `report` | what is published and printed of it |
 //! | `kernel`, `verdict` | what the kernel says of a blocked thread; what that means for its loop |
 //! | `memory`, `limit`, `usage`, `pressure` | the watch on memory: readings, limits, what they mean |
@@ -30,6 +31,8 @@ mod builder;
 pub mod by_hand;
 mod clock;
 mod config;
+#[doc(hidden)] // for the recorded cases: not part of what semver covers
+pub mod counter;
 #[doc(hidden)] // for the tests, which tell it the time: not part of what semver covers
 pub mod detect;
 mod error;

@@ -54,9 +54,8 @@ pub fn publish_and_print(
     heard
 }
 
-/// Each element with a line's end, all in one piece.
+/// Each element with a line's end, all in one piece; of no element nothing.
 fn write(lines: &[String], to: &mut dyn Write) -> io::Result<()> {
-    let mut text = lines.join("\n");
-    text.push('\n');
-    to.write_all(text.as_bytes())
+    let text: String = lines.iter().flat_map(|line| [line, "\n"]).collect();
+    if text.is_empty() { Ok(()) } else { to.write_all(text.as_bytes()) }
 }

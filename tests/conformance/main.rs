@@ -9,12 +9,13 @@
 //! | `case`, `outcome`, `json` | what a file says |
 //! | `classes`, `model` | what it must give, without the bus |
 //! | `types`, `world`, `drive` | what our bus gives |
-//! | `memory`, `config`, `monitor` | the monitor's: what is said, what must come of it, what ours gives |
+//! | `memory`, `config`, `monitor`, `blocking` | the monitor's: what is said, what must come of it, what ours gives |
 //! | `rules` | the deviations, and the verdict |
 //! | `report` | a folder of cases, and the line |
 //! | `random`, `selftest` | cases that nobody recorded; what the runner itself must refuse |
 //! | `harness` | `cargo test` and nextest |
 
+mod blocking;
 mod case;
 mod classes;
 mod config;
@@ -46,6 +47,10 @@ fn main() -> ExitCode {
         Test { name: "every_rule_is_needed_and_none_fits_everything", run: selftest::rules_needed },
         Test { name: "a_watch_on_memory_gives_what_the_model_says", run: memory::unrecorded },
         Test { name: "a_monitor_calls_what_the_model_says_and_when", run: monitor::unrecorded },
+        Test {
+            name: "a_loop_is_reported_when_the_model_says_and_as_the_subscribers_left_it",
+            run: blocking::unrecorded,
+        },
         Test { name: "a_setting_is_as_gevents_or_as_one_rule_says", run: config::unrecorded },
         Test { name: "a_wrong_outcome_of_a_check_or_setting_fails", run: selftest::wrong_outcomes },
         Test { name: "a_wrong_trace_fails", run: selftest::wrong_traces },

@@ -8,7 +8,7 @@ use crate::drive::drive;
 use crate::harness::{catch, with_stack};
 use crate::rules::{BUS_RULES, Deviation, Verdict, judge};
 use crate::types::Door;
-use crate::{config, memory, monitor};
+use crate::{blocking, config, memory, monitor};
 use std::collections::BTreeMap;
 use std::env;
 use std::fmt;
@@ -20,12 +20,13 @@ struct Kind {
     run: fn(&File) -> Result<Verdict, String>,
 }
 
-const KINDS: [Kind; 5] = [
+const KINDS: [Kind; 6] = [
     Kind { name: "notify", run: on_a_bus },
     Kind { name: "classhandler", run: on_a_bus },
     Kind { name: "memory", run: memory::run },
     Kind { name: "config", run: config::run },
     Kind { name: "monitor", run: monitor::run },
+    Kind { name: "blocking", run: blocking::run },
 ];
 
 fn on_a_bus(file: &File) -> Result<Verdict, String> {

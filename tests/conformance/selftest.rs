@@ -9,7 +9,7 @@ use crate::random;
 use crate::report::{Report, folder, vendored};
 use crate::rules::{BUS_RULES, Rule, judge};
 use crate::types::Door;
-use crate::{config, memory, monitor};
+use crate::{blocking, config, memory, monitor};
 use std::path::{Path, PathBuf};
 
 const KINDS: [&str; 2] = ["notify", "classhandler"];
@@ -110,7 +110,11 @@ pub(crate) fn rules_needed() -> Result<(), String> {
         return Err("expected at least 100 of each".into());
     }
     let report = Report::of(&File::all_in(&vendored())?);
-    let rules = BUS_RULES.len() + memory::RULES.len() + config::RULES.len() + monitor::RULES.len();
+    let rules = BUS_RULES.len()
+        + memory::RULES.len()
+        + config::RULES.len()
+        + monitor::RULES.len()
+        + blocking::RULES.len();
     match report.deviations().count() {
         count if count == rules => Ok(()),
         count => Err(format!("expected a recorded case for each of {rules} rules, found {count}")),
@@ -126,12 +130,13 @@ pub(crate) fn wrong_outcomes() -> Result<(), String> {
             "memory" => memory::wrong_outcomes(&file),
             "config" => config::wrong_outcomes(&file),
             "monitor" => monitor::wrong_outcomes(&file),
+            "blocking" => blocking::wrong_outcomes(&file),
             _ => continue,
         };
         result.map_err(|error| format!("{}: {error}", path.display()))?;
         looked_at += 1;
     }
-    if looked_at == 0 { Err("expected cases of the kinds memory, config and monitor".into()) } else { Ok(()) }
+    if looked_at == 0 { Err("expected cases of the kinds that have no trace".into()) } else { Ok(()) }
 }
 
 /// Each entry of each trace wrong, missing, or there twice; and each list at the end.
