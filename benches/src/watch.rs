@@ -13,7 +13,8 @@
 //! | `run`, `judge` | one run; what is expected, and whether it came |
 //! | `history` | what has been told so far |
 //! | `words` | times, rates and names in words |
-//! | `lines`, `html`, `json`, `terminal`, `picture` | what people and programs see of it |
+//! | `lines`, `html`, `timeline`, `json`, `terminal`, `picture` | what people and programs see of it |
+//! | `lines`, `html`, `json`, `terminal` | what people and programs see of it |
 
 pub mod clock;
 pub mod command;
@@ -22,6 +23,7 @@ pub mod eyes;
 pub mod fault;
 pub mod history;
 pub mod hogs;
+pub mod html;
 pub mod http;
 pub mod json;
 pub mod judge;
@@ -36,5 +38,6 @@ pub mod seen;
 pub mod serve_mio;
 pub mod serve_tokio;
 pub mod terminal;
+pub mod timeline;
 pub mod witness;
 pub mod words;

@@ -48,6 +48,8 @@ pub struct Track {
     pub until: Option<Duration>,
     /// How long the fault was, by a clock that is independent of the monitor.
     pub lasted: Option<Duration>,
+    /// When it was judged.
+    pub judged: Option<Duration>,
     /// How it was judged.
     pub result: Option<Row>,
 }
@@ -90,6 +92,10 @@ pub struct History {
 }
 
 impl Track {
+    const fn waiting(planned: Planned) -> Self {
+        Self { planned, from: None, until: None, lasted: None, judged: None, result: None }
+    }
+
     /// How far it is.
     pub fn state(&self) -> State {
         match (&self.result, self.from, self.until) {
@@ -111,8 +117,7 @@ impl History {
     pub fn take(&mut self, moment: Moment) {
         match moment {
             Moment::Began(plan) => {
-                let track = |&planned| Track { planned, from: None, until: None, lasted: None, result: None };
-                self.tracks = plan.rows.iter().map(track).collect();
+                self.tracks = plan.rows.iter().map(|&planned| Track::waiting(planned)).collect();
                 self.plan = Some(plan);
             }
             Moment::Provoking { row, at } => self.change(row, at, |track| track.from = Some(at)),
@@ -120,7 +125,7 @@ impl History {
                 self.change(row, at, |track| (track.until, track.lasted) = (Some(at), Some(lasted)));
             }
             Moment::Finished { row, at, result } => {
-                self.change(row, at, |track| track.result = Some(result));
+                self.change(row, at, |track| (track.judged, track.result) = (Some(at), Some(result)));
             }
             Moment::Event { at, row, is_false, title, lines } => {
                 self.passes(at);
