@@ -7,6 +7,7 @@ use crate::{
     rounds::Plan,
     survey,
     watch::{
+        cost,
         name::{FaultName, LoopName},
         run::{self, Tasks},
     },
@@ -45,6 +46,7 @@ Examples:
   lab registration                             registering and cancelling 100,000 subscribers
   lab churn                                    latency at a fixed rate while another thread registers
   lab watch                                    servers under load, faults one by one, and what the monitor says
+  lab watch-cost                               what the monitor costs a poll, a turn, and itself
   lab all --check                              all but watch; exit code 1 if a target is missed
 
 Exit codes: 0 measured, 1 a target was missed (with --check), 2 wrong usage or a file that cannot be written.";
@@ -60,7 +62,9 @@ pub enum Command {
     Churn(ChurnArgs),
     /// Real servers under load, faults injected one by one, and what the monitor says of each
     Watch(WatchArgs),
-    /// The first three, with their own defaults
+    /// What the monitor costs those it watches, and what it costs itself
+    WatchCost(WatchCostArgs),
+    /// Everything that is measured: all but watch, with their own defaults
     All(CommonArgs),
     /// One process of `lab paths`, which starts it
     #[command(hide = true)]
@@ -158,6 +162,23 @@ pub struct ChurnArgs {
 /// The subscribers of a default run.
 const SUBSCRIBERS: [u32; 7] = [0, 1, 4, 16, 64, 1024, 100_000];
 
+/// Settings of `lab watch-cost`.
+#[derive(Clone, Debug, Args)]
+pub struct WatchCostArgs {
+    /// What every command takes.
+    #[command(flatten)]
+    pub common: CommonArgs,
+    /// Rounds, 1 to 10000 [default: 21, with --quick 7]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=10_000))]
+    pub rounds: Option<u32>,
+    /// Polls or turns in one measurement of a bare loop, 1000 to 1000000000
+    #[arg(long, value_name = "N", default_value_t = 2_000_000, value_parser = value_parser!(u64).range(1_000..=1_000_000_000))]
+    pub steps: u64,
+    /// Decides the order within the rounds
+    #[arg(long, value_name = "N", default_value_t = 7)]
+    pub seed: u64,
+}
+
 /// Settings of `lab watch`.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = WATCH_EXAMPLES)]
@@ -211,6 +232,24 @@ fn max_blocking_time(text: &str) -> Result<Duration, String> {
     let time = humantime::parse_duration(text).map_err(|error| format!("{error}; expected {accepted}"))?;
     let range = Duration::from_millis(20)..=Duration::from_secs(10);
     range.contains(&time).then_some(time).ok_or_else(|| format!("expected {accepted}"))
+}
+
+impl WatchCostArgs {
+    /// The defaults, for `lab all`.
+    pub fn defaults(common: &CommonArgs) -> Self {
+        Self { common: common.clone(), rounds: None, steps: 2_000_000, seed: 7 }
+    }
+
+    /// What they mean.
+    pub fn settings(&self) -> cost::Settings {
+        let quick = self.common.quick;
+        cost::Settings {
+            rounds: self.rounds.unwrap_or(if quick { 7 } else { 21 }) as usize,
+            steps: self.steps,
+            look: Duration::from_secs(if quick { 1 } else { 5 }),
+            seed: self.seed,
+        }
+    }
 }
 
 impl WatchArgs {
@@ -368,12 +407,14 @@ mod tests {
                 Some(Command::All(args)) => format!("{args:?}"),
                 Some(Command::Take(args)) => format!("{args:?}"),
                 Some(Command::Watch(args)) => format!("{args:?}"),
+                Some(Command::WatchCost(args)) => format!("{args:?}"),
             };
             assert_eq!(parsed, defaults);
         };
         same(&[], format!("{:?}", PathsArgs::defaults(&common)));
         same(&["paths"], format!("{:?}", PathsArgs::defaults(&common)));
         same(&["registration"], format!("{:?}", RegistrationArgs::defaults(&common)));
+        same(&["watch-cost"], format!("{:?}", WatchCostArgs::defaults(&common)));
         same(&["churn"], format!("{:?}", ChurnArgs::defaults(&common)));
     }
 

@@ -6,7 +6,7 @@ mod heap;
 use clap::Parser;
 use signalpost_lab::{
     churn,
-    cli::{ChurnArgs, Cli, Command, CommonArgs, PathsArgs, RegistrationArgs},
+    cli::{ChurnArgs, Cli, Command, CommonArgs, PathsArgs, RegistrationArgs, WatchCostArgs},
     handoff,
     machine::Machine,
     output::{Destination, Document, SCHEMA},
@@ -35,11 +35,19 @@ struct Experiments {
     handoff: Option<handoff::Settings>,
     registration: Option<registration::Settings>,
     churn: Option<churn::Settings>,
+    watch_cost: Option<watch::cost::Settings>,
 }
 
 impl Experiments {
     fn asked_for(cli: Cli) -> Result<Self, String> {
-        let none = |common| Self { common, survey: None, handoff: None, registration: None, churn: None };
+        let none = |common| Self {
+            common,
+            survey: None,
+            handoff: None,
+            registration: None,
+            churn: None,
+            watch_cost: None,
+        };
         let heap = heap::held_by_this_thread;
         let survey = |args: &PathsArgs| Ok::<_, String>(Some((args.settings()?, args.processes())));
         Ok(match cli.command {
@@ -53,12 +61,14 @@ impl Experiments {
                 Self { registration: Some(args.settings(heap)), ..none(args.common) }
             }
             Some(Command::Watch(_)) => return Err("watch measures nothing".to_owned()),
+            Some(Command::WatchCost(args)) => Self { watch_cost: Some(args.settings()), ..none(args.common) },
             Some(Command::Churn(args)) => Self { churn: Some(args.settings()), ..none(args.common) },
             Some(Command::All(common)) => Self {
                 survey: survey(&PathsArgs::defaults(&common))?,
                 handoff: PathsArgs::defaults(&common).handoff(),
                 registration: Some(RegistrationArgs::defaults(&common).settings(heap)),
                 churn: Some(ChurnArgs::defaults(&common).settings()),
+                watch_cost: Some(WatchCostArgs::defaults(&common).settings()),
                 common,
             },
         })
@@ -132,6 +142,7 @@ fn measure(experiments: &Experiments, report: &mut Report) -> Result<Document, S
         registration: None,
         churn: None,
         handoff: None,
+        watch_cost: None,
         targets: Vec::new(),
     };
     if let Some((settings, processes)) = &experiments.survey {
@@ -159,6 +170,14 @@ fn measure(experiments: &Experiments, report: &mut Report) -> Result<Document, S
         report.print(&outcome.report(colour));
         targets.extend(outcome.targets());
         document.churn = Some(outcome);
+    }
+    if let Some(settings) = &experiments.watch_cost {
+        let outcome = settings
+            .run(&progress)
+            .map_err(|error| format!("cannot measure what watching costs: {error}"))?;
+        report.print(&outcome.report(colour));
+        targets.extend(outcome.targets());
+        document.watch_cost = Some(outcome);
     }
     report.print(&report::targets(&targets, colour));
     document.targets = targets;

@@ -3,7 +3,7 @@
 //! Owns the schema of what is measured, and where a document goes. Whether it can be written is found out
 //! before anything is measured; should it fail all the same, the report has been printed by then.
 
-use crate::{churn, handoff, machine::Machine, registration, survey, target::Target};
+use crate::{churn, handoff, machine::Machine, registration, survey, target::Target, watch};
 use serde::Serialize;
 use std::{
     error::Error,
@@ -40,6 +40,9 @@ pub struct Document {
     /// What `lab paths` measured of hand-off.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub handoff: Option<handoff::Outcome>,
+    /// What `lab watch-cost` measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub watch_cost: Option<watch::cost::Outcome>,
     /// All targets that could be judged.
     pub targets: Vec<Target>,
 }

@@ -11,6 +11,7 @@
 //! | `eyes`, `seen` | the monitor, and what it published |
 //! | `command` | from the settings to the exit code |
 //! | `run`, `judge` | one run; what is expected, and whether it came |
+//! | `cost` | what watching costs |
 //! | `history` | what has been told so far |
 //! | `words` | times, rates and names in words |
 //! | `lines`, `html`, `timeline`, `json`, `terminal`, `picture` | what people and programs see of it |
@@ -18,6 +19,7 @@
 
 pub mod clock;
 pub mod command;
+pub mod cost;
 pub mod desk;
 pub mod eyes;
 pub mod fault;

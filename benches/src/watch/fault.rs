@@ -223,10 +223,10 @@ fn sleeper(lasts: Duration) -> Command {
 /// An honest bit of work that would be done in time, on a core that hogs want as well.
 #[inline(never)]
 fn compute_beside_hogs(core: Core, work: Duration, at_most: Duration) -> Measured {
-    let back = core.enter();
     let mut measured = Measured::of(|| {
         let before = Processor::of_this_thread().ok_or("the system does not say what a thread has had")?;
         let begin = Instant::now();
+        let _held = core.enter(); // which is to wait for it, the first time
         while begin.elapsed() < at_most {
             (0..50).for_each(|_| compute());
             if Processor::of_this_thread().is_some_and(|now| now.since(before).had >= work) {
@@ -235,7 +235,6 @@ fn compute_beside_hogs(core: Core, work: Duration, at_most: Duration) -> Measure
         }
         Ok(())
     });
-    drop(back);
     if let (Some(processor), None) = (measured.processor, &measured.why_not)
         && processor.waited < measured.lasted() / 2
     {

@@ -127,7 +127,8 @@ impl Case<'_> {
             wrong.push(format!("expected {}", self.planned.expected));
         }
         if row.task_right == Some(false) {
-            wrong.push("another task was named".to_owned());
+            let named = if row.task.is_some() { "another" } else { "no" };
+            wrong.push(format!("{named} task was named"));
         }
         let firsts = blocked.iter().filter(|(_, blocked)| blocked.report == 1).count();
         if firsts > 1 && self.expects_a_report() {
@@ -318,7 +319,7 @@ mod tests {
             note(&[Kind::InSyscall], |blocked| blocked.task = Some("8".to_owned())),
             "another task was named"
         );
-        assert_eq!(note(&[Kind::InSyscall], |blocked| blocked.task = None), "another task was named");
+        assert_eq!(note(&[Kind::InSyscall], |blocked| blocked.task = None), "no task was named");
         assert_eq!(note(&[Kind::InSyscall; 2], |_| {}), "reported 2 times as new");
         assert_eq!(
             note(&[Kind::InSyscall], |blocked| blocked.blocking_time = LIMIT / 2),
