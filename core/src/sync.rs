@@ -179,6 +179,22 @@ plants! {
     GateOpen,
     /// Ordering: the Acquire with which a publisher sees that gate open.
     GateSeen,
+    /// Ordering: the Release with which a thread shows its turn (the monitor's `pulse`, as all that follow here).
+    TurnShown,
+    /// Ordering: the Acquire of the monitor's first look at it.
+    TurnSeen,
+    /// Ordering: the Release with which a thread shows its task.
+    TaskShown,
+    /// Ordering: the Acquire of the monitor's look at it.
+    TaskSeen,
+    /// Barrier: a thread's, between saying that it runs and looking at the bell.
+    BellLight,
+    /// Barrier: a monitor's, between arming the bell and its last look at the threads.
+    BellHeavy,
+    /// Ordering: the Release with which a monitor arms the bell.
+    BellArmed,
+    /// Ordering: the Acquire with which a thread disarms it.
+    BellDisarmed,
     /// Rule: a writer is pinned while it compares and moves `current`.
     WriterPin,
     /// Rule: `current` moves forward by version, never back.
@@ -203,6 +219,8 @@ plants! {
     PassOn,
     /// Rule: a late subscriber replaces the last event by itself, rather than only looking at it.
     Touch,
+    /// Rule: a monitor arms the bell by a swap, so that it hides no other monitor that did.
+    BellSwap,
 }
 
 /// Whether this fault is planted: never, outside a model.

@@ -4,7 +4,7 @@
 //! which planted fault (`plants`). Not here: the models, one file in `tests/` for each thing modelled.
 //!
 //! # What is explored
-//! The atomics, fences and unsafe cells of `core` and `dispatch` as they are, through one door (`core/src/sync.rs`).
+//! The atomics, fences and unsafe cells of `core` and `dispatch` as they are, and the monitor's [`pulse`], through one door (`core/src/sync.rs`).
 //! arc-swap, which owns the newest snapshot on the write side, is taken at its documented edges (`core/src/owner.rs`);
 //! std's `Arc` and the kernel's `membarrier` likewise: a heavy barrier is a sequentially consistent fence on both
 //! sides. Every execution of a model is run, or, where the model says so, every one with at most so many
@@ -34,6 +34,9 @@ mod canary;
 mod model;
 pub mod page;
 pub mod plants;
+// The file itself: the crate around it starts threads and makes statics, which no model can.
+#[path = "../../monitor/src/pulse.rs"]
+pub mod pulse;
 #[cfg(signalpost_loom)]
 mod quarantine;
 #[cfg(not(signalpost_loom))]

@@ -40,5 +40,11 @@ pub const fn noticed_by(plant: Plant) -> &'static [&'static str] {
         Plant::CompareAndSwap => &["concurrent_updates_lose_nothing"],
         Plant::PassOn | Plant::ToldHeavy => &["what_a_dropped_future_was_told_is_passed_on"],
         Plant::Touch => &["a_late_subscriber_misses_nothing"],
+        Plant::TurnShown | Plant::TurnSeen | Plant::TaskShown | Plant::TaskSeen => {
+            &["a_silent_turn_names_its_own_task"]
+        }
+        Plant::BellLight | Plant::BellHeavy => &["a_monitor_does_not_sleep_while_a_thread_runs"],
+        Plant::BellArmed | Plant::BellDisarmed => &["who_rings_sees_who_sleeps"],
+        Plant::BellSwap => &["one_monitor_that_arms_the_bell_hides_no_other"],
     }
 }
