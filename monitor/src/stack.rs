@@ -1,10 +1,19 @@
 //! Where another thread is: its stack, taken by this process of itself, without asking the thread to do more than copy.
 //!
 //! Owns the modes, what can go wrong, whom to ask ([`Target`]) and who asks ([`Capturer`]).
-//! Not here: how the bytes are had (`stack/signal.rs`, `stack/ptrace.rs`, `stack/passive.rs`), what they mean (`stack/unwind.rs`),
-//! and what the code is called (`stack/names.rs`).
+//! Not here: how the bytes are had (`linux/signal.rs`, `linux/ptrace.rs`, `linux/passive.rs`), what they mean (`linux/unwind.rs`),
+//! and what the code is called (`linux/names.rs`).
 
+#[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
+mod elsewhere;
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+mod linux;
 mod trace;
+
+#[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
+use elsewhere as platform;
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+use linux as platform;
 
 pub use trace::{Frame, Incomplete, StackTrace};
 
@@ -124,95 +133,26 @@ impl std::error::Error for CaptureError {}
 
 /// What a thread said of itself in the handler.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Said {
-    pub(crate) worker: Option<usize>,
+pub struct Said {
+    /// The worker's index, if it is one of tokio's.
+    pub worker: Option<usize>,
+    /// The task that it runs.
     #[cfg(feature = "tokio")]
-    pub(crate) task: Option<tokio::task::Id>,
+    pub task: Option<tokio::task::Id>,
 }
 
 /// Called on the thread, in the handler, after the copy: async-signal-safe, and without a panic. Mode Signal only.
-pub(crate) type Probe = fn() -> Said;
+pub type Probe = fn() -> Said;
 
 /// A stack, and what came with it.
 #[derive(Clone, Debug)]
-pub(crate) struct Capture {
-    pub(crate) trace: StackTrace,
-    pub(crate) said: Option<Said>,
+pub struct Capture {
+    /// The stack.
+    pub trace: StackTrace,
+    /// What the thread said of itself, if it was asked.
+    pub said: Option<Said>,
     /// How long the thread was in the handler; zero where that was not measured.
-    pub(crate) in_handler: Duration,
+    pub in_handler: Duration,
 }
 
-pub(crate) use platform::{Capturer, Target};
-
-/// Where there is no capture.
-mod platform {
-    use super::{Capture, CaptureError, CaptureMode, Probe};
-    use std::time::Duration;
-
-    /// A thread whose stack can be asked for.
-    #[derive(Clone, Debug)]
-    pub(crate) struct Target(());
-
-    impl Target {
-        /// The calling thread.
-        pub(crate) fn current() -> Self {
-            Self(())
-        }
-
-        /// The kernel's number for it; 0 where there is none.
-        pub(crate) fn id(&self) -> u32 {
-            0
-        }
-    }
-
-    /// Takes stacks. Owned by the monitor's thread.
-    #[derive(Debug)]
-    pub(crate) struct Capturer {
-        mode: CaptureMode,
-        asked: bool,
-    }
-
-    impl Capturer {
-        /// Never fails; what is wrong is said at each capture.
-        pub(crate) fn new(mode: CaptureMode, _signal: Option<i32>) -> Self {
-            Self { mode, asked: false }
-        }
-
-        /// Whether such settings can be; else why not.
-        pub(crate) fn check(_mode: CaptureMode, _signal: Option<i32>) -> Result<(), &'static str> {
-            Ok(())
-        }
-
-        /// Asks for the stack, and does not wait.
-        pub(crate) fn request(
-            &mut self,
-            _target: &Target,
-            _probe: Option<Probe>,
-        ) -> Result<(), CaptureError> {
-            match self.mode {
-                CaptureMode::Off => Err(CaptureError::Off),
-                _ => Err(CaptureError::Unsupported),
-            }
-        }
-
-        /// The answer to what was asked; none: not yet.
-        pub(crate) fn answer(&mut self, _patience: Duration) -> Option<Result<Capture, CaptureError>> {
-            self.asked.then_some(Err(CaptureError::Unsupported))
-        }
-
-        /// Takes the request back: a late answer finds nobody.
-        pub(crate) fn cancel(&mut self) {
-            self.asked = false;
-        }
-
-        /// Asks, and waits at most so long.
-        pub(crate) fn capture(
-            &mut self,
-            target: &Target,
-            probe: Option<Probe>,
-            _patience: Duration,
-        ) -> Result<Capture, CaptureError> {
-            Err(self.request(target, probe).err().unwrap_or(CaptureError::Unsupported))
-        }
-    }
-}
+pub use platform::{Capturer, Target};
