@@ -275,9 +275,10 @@ impl Slot {
         Driven { hub: self.hub.load(Relaxed), worker, since: self.driven.load(Relaxed) }
     }
 
-    /// What it says. Of one that moves while it is looked at, that it runs.
+    /// What it says. Of one that moves each time it is looked at, that it runs.
     pub(crate) fn beat(&self) -> Beat {
-        self.own.pulse.beat().unwrap_or_else(|turn| Beat { turn, task: TURN })
+        let look = || self.own.pulse.beat();
+        look().or_else(|_| look()).or_else(|_| look()).unwrap_or_else(|turn| Beat { turn, task: TURN })
     }
 
     /// Whether it said that it may take long.

@@ -7,6 +7,7 @@ use super::diagnosis::Known;
 use crate::blocked::ThreadName;
 use crate::detect::Seen;
 use crate::event_loop::{EventLoop, Source};
+use crate::pulse::Beat;
 #[cfg(feature = "tokio")]
 use crate::runtime::Runtime;
 use crate::slot::{self, Slot, ThreadInfo};
@@ -23,8 +24,9 @@ pub(super) enum Who {
     Worker(usize),
 }
 
-/// What stands still as long as nothing happens: a runtime's numbers, and the turn.
-pub(super) type Token = (u64, Duration, u64);
+/// What stands still as long as nothing happens: a runtime's numbers, the turn, and the task, which may be seen to change a moment
+/// before the turn does.
+pub(super) type Token = (u64, Duration, Beat);
 
 /// A worker, and what is known of it.
 pub(super) struct Seat {
@@ -70,13 +72,13 @@ impl Seat {
 
     /// Reads its signs of life. Some loads; wait-free.
     pub(super) fn look(&mut self) {
-        let (mut turn, mut task, mut expected) = (0, 0, false);
+        let (mut beat, mut expected) = (Beat { turn: 0, task: 0 }, false);
         if let Some((slot, _)) = &self.thread {
-            let beat = slot.beat();
-            (turn, task) = (beat.turn, beat.task);
-            expected = is_expected(task) || slot.is_expected();
+            beat = slot.beat();
+            expected = is_expected(beat.task) || slot.is_expected();
         }
-        let pulse = if task == 0 || expected { Seen::Idle } else { Seen::Busy((0, Duration::ZERO, turn)) };
+        let Beat { turn, task } = beat;
+        let pulse = if task == 0 || expected { Seen::Idle } else { Seen::Busy((0, Duration::ZERO, beat)) };
         self.sight = match (self.hub.source(), self.who) {
             #[cfg(feature = "tokio")]
             (Source::Tokio(runtime), Who::Worker(worker)) => {
@@ -85,7 +87,7 @@ impl Seat {
                     runtime.ask_threads(self.hub.id());
                 }
                 let idle = numbers.is_parked() || expected;
-                let seen = if idle { Seen::Idle } else { Seen::Busy((numbers.parks, numbers.busy, turn)) };
+                let seen = if idle { Seen::Idle } else { Seen::Busy((numbers.parks, numbers.busy, beat)) };
                 Sight { seen, task, moves: numbers.parks.wrapping_add(turn) }
             }
             _ => Sight { seen: pulse, task, moves: turn },
