@@ -4,9 +4,10 @@
 
 use super::{
     history::{Ending, History},
-    json, lines,
+    html, json, lines,
     record::{Moment, Report},
     run::{CannotRun, Settings},
+    terminal::{self, Screen},
 };
 use crate::{cli::WatchArgs, output::Destination, table::Colour};
 use std::{
@@ -16,23 +17,32 @@ use std::{
     thread,
 };
 
-/// Runs it, shows it, writes what is to be written. Gives whether all is right.
+/// Runs it, shows it, writes what is to be written. Gives whether it came to its end and all is right.
 ///
 /// # Errors
 /// In words, when a file cannot be written, or something cannot be started; all that could be was printed by then.
 pub fn perform(args: &WatchArgs) -> Result<bool, String> {
     let settings = args.settings();
+    if [&args.json, &args.html].into_iter().all(|path| path.as_deref() == Some(Path::new("-"))) {
+        return Err("--json - and --html - both want standard output: give one of them a file".to_owned());
+    }
     let mut json = args.json.as_deref().map(open).transpose()?;
-    let to_stderr = json.as_ref().is_some_and(Destination::is_stdout);
-    let report = if to_stderr {
-        show(&settings, args.plain, io::stderr())?
+    let mut page = args.html.as_deref().map(open).transpose()?;
+    let takes_stdout = |to: &Option<Destination>| to.as_ref().is_some_and(Destination::is_stdout);
+
+    let mut history = History::new();
+    let (report, ending) = if takes_stdout(&json) || takes_stdout(&page) {
+        show(&settings, true, &mut history, io::stderr())?
     } else {
-        show(&settings, args.plain, io::stdout())?
+        show(&settings, args.plain, &mut history, io::stdout())?
     };
     if let Some(to) = &mut json {
         json::write(&report, to).map_err(|error| error.to_string())?;
     }
-    Ok(report.is_right())
+    if let Some(to) = &mut page {
+        html::write(&report, &history, to).map_err(|error| error.to_string())?;
+    }
+    Ok(report.is_right() && ending == Ending::Ended)
 }
 
 fn open(path: &Path) -> Result<Destination, String> {
@@ -40,38 +50,45 @@ fn open(path: &Path) -> Result<Destination, String> {
 }
 
 /// Runs while it is shown, then prints the table.
-fn show(settings: &Settings, plain: bool, mut to: impl Write + IsTerminal) -> Result<Report, String> {
+fn show(
+    settings: &Settings,
+    plain: bool,
+    history: &mut History,
+    mut to: impl Write + IsTerminal,
+) -> Result<(Report, Ending), String> {
+    let cannot = |error: io::Error| format!("cannot print the report: {error}");
     let colour = Colour::for_stream(&to);
     let (moments, told) = mpsc::channel();
-    let mut history = History::new();
     let (ran, shown) = thread::scope(|scope| {
         let run = scope.spawn(move || settings.run(moments));
-        let shown = follow(told, &mut history, plain, &mut to, colour);
+        let shown = follow(told, history, plain, &mut to, colour);
         (run.join(), shown)
     });
-    let report = match (ran, shown) {
-        (Err(_panicked), _) => return Err("the run broke off: see above".to_owned()),
-        (_, Err(error)) => return Err(format!("cannot print the report: {error}")),
+    let ran = ran.map_err(|_| "the run broke off: see above")?;
+    let ending = shown.map_err(cannot)?;
+    let report = match ran {
+        Ok(report) => report,
         // What was seen until then is worth a table too.
-        (Ok(Err(CannotRun::NobodyLooks)), Ok(_)) => {
-            history.report().ok_or_else(|| CannotRun::NobodyLooks.to_string())?
-        }
-        (Ok(Err(error)), Ok(_)) => return Err(error.to_string()),
-        (Ok(Ok(report)), Ok(_)) => report,
+        Err(stopped @ CannotRun::NobodyLooks) => history.report().ok_or_else(|| stopped.to_string())?,
+        Err(error) => return Err(error.to_string()),
     };
-    let table = lines::table(&report, colour);
-    to.write_all(table.as_bytes())
-        .and_then(|()| to.flush())
-        .map_err(|error| format!("cannot print the report: {error}"))?;
-    Ok(report)
+    to.write_all(lines::table(&report, colour).as_bytes()).and_then(|()| to.flush()).map_err(cannot)?;
+    Ok((report, ending))
 }
 
+/// On a terminal the live view, if it can be had; else lines.
 fn follow(
     told: Receiver<Moment>,
     history: &mut History,
-    _plain: bool,
-    to: &mut (impl Write + IsTerminal),
+    plain: bool,
+    to: &mut impl Write,
     colour: Colour,
 ) -> io::Result<Ending> {
+    if !plain
+        && terminal::is_possible()
+        && let Ok(screen) = Screen::open()
+    {
+        return screen.follow(told, history);
+    }
     lines::follow(told, history, to, colour)
 }
