@@ -10,6 +10,7 @@
 //! | `worker` | the thread: sleep, call, tell of what went wrong |
 //! | `by_hand` | a monitor without a thread, for tests |
 //! | `schedule`, `clock` | which function is due next; the time it is told |
+//! | `list` | the functions in order, in pieces that snapshots share |
 //! | `function` | what a function is, and what is known of its calls |
 //! | `signals` | the thread's signal mask |
 //! | `stack` | where another thread is |
@@ -41,6 +42,7 @@ mod event_loop;
 mod function;
 mod kernel;
 mod limit;
+mod list;
 mod memory;
 mod memory_error;
 mod memory_event;

@@ -17,6 +17,7 @@ use crate::config::MonitorConfig;
 use crate::error::{PeriodError, StartError, StopError, WatchError, quietly};
 use crate::event_loop::{EventLoop, Source};
 use crate::function::{Function, FunctionId, FunctionInfo, MonitoringFunction};
+use crate::list::{List, Listed};
 use crate::memory::MemoryHandle;
 use crate::slot;
 use crate::turn::LoopGuard;
@@ -619,21 +620,13 @@ impl Limits {
 #[derive(Clone, Default)]
 pub(crate) struct Table {
     /// Shared with the thread, and with snapshots that differ elsewhere.
-    pub(crate) functions: Arc<Vec<Listed>>,
+    pub(crate) functions: Arc<List>,
     pub(crate) hubs: Arc<Vec<EventLoop>>,
     /// Changes with the functions, and with the loops.
     pub(crate) version: u64,
     places: u64,
     worker: Option<Arc<Worker>>,
     ended: bool,
-}
-
-/// A function in its place.
-#[derive(Clone)]
-pub(crate) struct Listed {
-    pub(crate) place: u64,
-    pub(crate) period: Duration,
-    pub(crate) function: Arc<Function>,
 }
 
 impl Snapshot for Table {
@@ -646,7 +639,7 @@ impl Snapshot for Table {
 }
 
 impl Table {
-    fn changed(&self, functions: Vec<Listed>) -> Self {
+    fn changed(&self, functions: List) -> Self {
         Self { functions: Arc::new(functions), version: self.version + 1, ..self.clone() }
     }
 
@@ -738,27 +731,24 @@ impl Shared {
             if table.ended || self.is_stopping() {
                 return None;
             }
-            let mut functions = Vec::clone(&table.functions);
-            let key = &function.name.key;
-            let same = |listed: &&mut Listed| key.is_some() && listed.function.name.key == *key;
-            let mut places = table.places;
-            let there = functions.iter_mut().find(same);
-            replaced = there.as_ref().map(|listed| listed.function.clone());
-            match there {
-                Some(listed) => *listed = Listed { period, function: function.clone(), ..*listed },
-                None => {
-                    functions.push(Listed { place: places, period, function: function.clone() });
-                    places += 1;
-                }
+            let mut functions = List::clone(&table.functions);
+            let key = function.name.key.as_ref();
+            let same = |listed: &&Listed| listed.function.name.key.as_ref() == key;
+            let there = key.and_then(|_| table.functions.iter().find(same));
+            let place = there.map_or(table.places, |listed| listed.place);
+            let listed = Listed { place, period, function: function.clone() };
+            replaced = functions.replace(listed.clone());
+            if replaced.is_none() {
+                functions.push(listed);
             }
-            Some(Table { places, ..table.changed(functions) })
+            Some(Table { places: table.places.max(place + 1), ..table.changed(functions) })
         });
         if !changed {
             return Err(PeriodError::MonitorEnded);
         }
         self.wake();
         if let Some(replaced) = replaced {
-            replaced.discard();
+            replaced.function.discard();
         }
         Ok(())
     }
@@ -793,8 +783,9 @@ impl Shared {
 
     fn set_period(self: &Arc<Self>, id: FunctionId, period: Duration) -> bool {
         let changed = self.table.update(|table| {
-            let mut functions = Vec::clone(&table.functions);
-            functions.iter_mut().find(|listed| listed.function.name.id == id)?.period = period;
+            let mut functions = List::clone(&table.functions);
+            let listed = table.functions.iter().find(|listed| listed.function.name.id == id)?;
+            functions.replace(Listed { period, ..listed.clone() });
             Some(table.changed(functions))
         });
         self.wake();
@@ -805,14 +796,14 @@ impl Shared {
     pub(crate) fn take_out(self: &Arc<Self>, which: impl Fn(&Function) -> bool) -> bool {
         let mut removed = None;
         let changed = self.table.update(|table| {
-            let at = table.functions.iter().position(|listed| which(&listed.function))?;
-            let mut functions = Vec::clone(&table.functions);
-            removed = Some(functions.remove(at).function);
+            let listed = table.functions.iter().find(|listed| which(&listed.function))?;
+            let mut functions = List::clone(&table.functions);
+            removed = functions.remove(listed.place);
             Some(table.changed(functions))
         });
         self.wake();
         if let Some(removed) = removed.filter(|_| changed) {
-            removed.discard();
+            removed.function.discard();
         }
         changed
     }
@@ -820,8 +811,8 @@ impl Shared {
     /// Whether the function is still the one in its place. Wait-free.
     pub(crate) fn is_current(&self, listed: &Listed) -> bool {
         let current = |table: &Table| {
-            let at = table.functions.binary_search_by_key(&listed.place, |listed| listed.place);
-            at.is_ok_and(|at| Arc::ptr_eq(&table.functions[at].function, &listed.function))
+            let there = table.functions.at(listed.place);
+            there.is_some_and(|there| Arc::ptr_eq(&there.function, &listed.function))
         };
         self.table.read(current).unwrap_or(false)
     }
@@ -831,7 +822,7 @@ impl Shared {
         let mut functions = Arc::default();
         self.table.update(|table| {
             functions = table.functions.clone();
-            Some(Table { ended: true, hubs: Arc::default(), ..table.changed(Vec::new()) })
+            Some(Table { ended: true, hubs: Arc::default(), ..table.changed(List::default()) })
         });
         functions.iter().for_each(|listed| quietly(|| listed.function.discard()));
     }

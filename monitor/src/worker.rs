@@ -15,7 +15,8 @@ use crate::error::{Activity, ForkedWhileRunning, FunctionPanicked, StopError, qu
 use crate::event::{MonitoringFunctionFailed, MonitoringFunctionSlow};
 use crate::event_loop::EventLoop;
 use crate::function::{Function, Used};
-use crate::monitor::{Hub, Listed, Shared};
+use crate::list::{List, Listed};
+use crate::monitor::{Hub, Shared};
 use crate::report::publish_and_print;
 use crate::schedule::Schedule;
 use crate::signals;
@@ -142,7 +143,7 @@ pub(crate) struct Thread {
     parker: Parker,
     schedule: Schedule,
     /// The functions of that version of the snapshot which the schedule has. 0 is before the first.
-    known: Arc<Vec<Listed>>,
+    known: Arc<List>,
     hubs: Arc<Vec<EventLoop>>,
     version: u64,
     watch: Watch,
@@ -254,8 +255,9 @@ impl Thread {
         let known = std::mem::replace(&mut self.known, functions);
         self.version = version;
         // Both are in the order of their places.
-        let mut old = known.iter().peekable();
-        for new in &*self.known {
+        let (gone, come) = known.differing(&self.known);
+        let mut old = gone.into_iter().peekable();
+        for new in come {
             while let Some(gone) = old.next_if(|old| old.place < new.place) {
                 self.schedule.remove(gone.place);
             }
@@ -287,8 +289,7 @@ impl Thread {
                 break;
             }
             // What `take_due` gives is what `look` put there.
-            if let Ok(at) = self.known.binary_search_by_key(&place, |listed| listed.place) {
-                let listed = self.known[at].clone();
+            if let Some(listed) = self.known.at(place).cloned() {
                 if let Left::Forked = self.call(&listed) {
                     return Left::Forked;
                 }
