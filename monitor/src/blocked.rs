@@ -152,7 +152,11 @@ impl EventLoopBlocked {
     /// What is to be printed: all lines, or the one that names the stack, if it was printed before and nobody has looked at the lines.
     pub(crate) fn to_print(&self) -> Vec<String> {
         if self.same_stack > 0 && self.lines().is_none() {
-            return vec![format!("{self}: the stack that was reported {} times before", self.same_stack)];
+            let times = match self.same_stack {
+                1 => "once".to_owned(),
+                times => format!("{times} times"),
+            };
+            return vec![format!("{self}; the same stack was reported {times} before")];
         }
         self.info()
     }
@@ -175,7 +179,11 @@ impl fmt::Display for Place<'_> {
 impl fmt::Display for EventLoopBlocked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { hub, worker, task, blocking_time, verdict, .. } = self;
-        write!(f, "{}: blocked for {blocking_time:.0?} by {task}: {verdict}", Place(hub, *worker))
+        write!(f, "{}: blocked for {blocking_time:.0?}", Place(hub, *worker))?;
+        if task.is_known() {
+            write!(f, " by {task}")?;
+        }
+        write!(f, ": {verdict}")
     }
 }
 
@@ -208,7 +216,7 @@ event!(EventLoopBlocked: "signalpost.monitor.event_loop_blocked");
 /// use signalpost::monitor::{EventLoop, EventLoopUnblocked};
 /// use std::time::Duration;
 /// let event = EventLoopUnblocked::new(EventLoop::new("http"), Duration::from_millis(310));
-/// assert_eq!(event.to_string(), "loop http: turns again, after 310ms in no known task");
+/// assert_eq!(event.to_string(), "loop http: turns again, after 310ms");
 /// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -240,7 +248,8 @@ impl EventLoopUnblocked {
 impl fmt::Display for EventLoopUnblocked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { hub, worker, task, total, .. } = self;
-        write!(f, "{}: turns again, after {total:.0?} in {task}", Place(hub, *worker))
+        write!(f, "{}: turns again, after {total:.0?}", Place(hub, *worker))?;
+        if task.is_known() { write!(f, " in {task}") } else { Ok(()) }
     }
 }
 

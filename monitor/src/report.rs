@@ -12,7 +12,10 @@ pub(crate) fn lines(event: &EventLoopBlocked) -> Vec<String> {
     let when = humantime::format_rfc3339_seconds(event.when);
     let mut lines = vec![
         "=".repeat(80),
-        format!("\n{when} : {}: {task} appears to be blocked", Place(hub, *worker)),
+        match task.is_known() {
+            true => format!("\n{when} : {}: {task} appears to be blocked", Place(hub, *worker)),
+            false => format!("\n{when} : {} appears to be blocked", Place(hub, *worker)),
+        },
         format!(
             "    Reported by {}: for {blocking_time:.0?} at least, {error_bound:.0?} more at most; \
              {max_blocking_time:.0?} would not be too long (report {})",

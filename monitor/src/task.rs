@@ -67,11 +67,17 @@ pub struct BlockedTask {
     pub spawned_at: Option<&'static Location<'static>>,
 }
 
+impl BlockedTask {
+    pub(crate) fn is_known(&self) -> bool {
+        *self != Self::default()
+    }
+}
+
 impl fmt::Display for BlockedTask {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { id, name, spawned_at } = self;
         match (id, name) {
-            (None, None) => f.write_str("no known task")?,
+            (None, None) => f.write_str(if self.is_known() { "a task" } else { "no known task" })?,
             (Some(id), None) => write!(f, "{id}")?,
             (None, Some(name)) => write!(f, "task `{name}`")?,
             (Some(id), Some(name)) => write!(f, "{id} `{name}`")?,
@@ -307,8 +313,11 @@ static KINDS: SnapshotCell<Kinds> = SnapshotCell::new();
 #[derive(Clone, Default)]
 struct Kinds {
     list: Arc<Vec<(Arc<str>, Place)>>,
-    numbers: Arc<HashMap<Place, Vec<(Arc<str>, u64)>>>,
+    numbers: Arc<HashMap<Place, Names>>,
 }
+
+/// The names of one place, with their numbers.
+type Names = Vec<(Arc<str>, u64)>;
 
 impl Snapshot for Kinds {
     type Context = ();

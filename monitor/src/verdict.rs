@@ -73,7 +73,8 @@ impl TimeSplit {
             let turns = if never_slept { 0 } else { after.turns.saturating_sub(before.turns) };
             run_queue += left / u32::try_from(turns.saturating_add(1)).unwrap_or(u32::MAX);
         }
-        Self::new(observed, on_cpu, run_queue)
+        // A wait is counted when it ends, also what of it was before the first reading.
+        Self::new(observed, on_cpu, run_queue.min(observed.saturating_sub(on_cpu)))
     }
 }
 

@@ -187,7 +187,8 @@ impl Watch {
             match (seat.sight.seen, seat.known.detector.since()) {
                 (Seen::Busy(_), Some(since)) => {
                     let task = task::task(seat.sight.task);
-                    format!("{place}: the same for {:.0?}, in {task}", now.saturating_sub(since))
+                    let within = if task.is_known() { format!(", in {task}") } else { String::new() };
+                    format!("{place}: the same for {:.0?}{within}", now.saturating_sub(since))
                 }
                 (Seen::Busy(_), None) => format!("{place}: runs"),
                 (Seen::Idle, _) => format!("{place}: idle"),
