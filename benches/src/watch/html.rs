@@ -94,7 +94,6 @@ fn facts(report: &Report, history: &History) -> Markup {
 fn table(report: &Report) -> Markup {
     let head = [
         "#",
-        "loop",
         "fault",
         "",
         "seen",
@@ -106,26 +105,29 @@ fn table(report: &Report) -> Markup {
         "task",
         "top of stack",
     ];
+    let rows: Vec<_> = report.faults.iter().enumerate().collect();
     html! {
         div.wide {
             table {
                 thead { tr { @for word in head { th scope="col" { (word) } } } }
-                tbody {
-                    @for (place, row) in report.faults.iter().enumerate() { (rows(place, row)) }
+                @for of_loop in rows.chunk_by(|(_, a), (_, b)| a.event_loop == b.event_loop) {
+                    tbody {
+                        tr { th.loop scope="rowgroup" colspan=(head.len()) { (of_loop[0].1.event_loop) } }
+                        @for &(place, row) in of_loop { (row_of(place, row)) }
+                    }
                 }
             }
         }
     }
 }
 
-fn rows(place: usize, row: &Row) -> Markup {
+fn row_of(place: usize, row: &Row) -> Markup {
     let known = |text: &Option<String>| plain(text.as_deref().unwrap_or(UNKNOWN)).into_owned();
     let time = |ms: Option<f64>| ms.map_or_else(|| UNKNOWN.to_owned(), words::milliseconds);
     let noted = !row.note.is_empty();
     html! {
         tr.noted[noted] {
             td.number { (place + 1) }
-            td.name { (row.event_loop) }
             td.name { (row.fault) }
             td.outcome.(class(row.outcome)) { (row.outcome.as_str()) }
             td { (if row.seen { "yes" } else { "no" }) }
@@ -135,10 +137,10 @@ fn rows(place: usize, row: &Row) -> Markup {
             td { (plain(&row.expected)) }
             td { (known(&row.verdict)) }
             td.bad[row.task_right == Some(false)] { (words::task(row)) }
-            td { code { (known(&row.top_frame)) } }
+            td.frame { code { (known(&row.top_frame)) } }
         }
         @if noted {
-            tr.note { td {} td colspan="11" { (plain(&row.note)) } }
+            tr.note { td {} td colspan="10" { (plain(&row.note)) } }
         }
     }
 }
@@ -234,8 +236,8 @@ mod tests {
             "Example 9000, 2 cores",
             "linux x86_64, kernel 6.1",
             "0.25 tasks wanted a core",
-            "1tokio-current-threadsleeprightyes104 ms135 ms1InSyscallInSyscall(clock_nanosleep)uploadlab::fault::sleep",
-            "2miospinwrongyes104 ms135 ms1OnCpuInSyscall(clock_nanosleep)upload (wrong)lab::fault::sleepanother task was named",
+            "tokio-current-thread1sleeprightyes104 ms135 ms1InSyscallInSyscall(clock_nanosleep)uploadlab::fault::sleep",
+            "mio2spinwrongyes104 ms135 ms1OnCpuInSyscall(clock_nanosleep)upload (wrong)lab::fault::sleepanother task was named",
             "memory cannot be measured here",
             "1.104 s tokio-current-thread, sleep: EventLoopBlocked: InSyscall, task upload",
             "0: lab::fault::sleep 1: main",

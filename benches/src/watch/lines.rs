@@ -108,7 +108,7 @@ pub fn table(report: &Report, colour: Colour) -> String {
         rows().for_each(|row| table.row(cells(row)));
         text += &format!("\n{}\n{}", colour.paint(Tone::Good, event_loop.as_str()), table.render(colour));
         for row in rows().filter(|row| !row.note.is_empty()) {
-            text += &format!("  {}: expected {}{}\n", row.fault, plain(&row.expected), note(row));
+            text += &format!("  {}{}\n", row.fault, note(row));
         }
     }
     let tone = if report.is_right() { Tone::Good } else { Tone::Bad };
@@ -214,12 +214,12 @@ mio
   fault         seen  after   verdict                     task            top of stack
   spin   wrong  yes   104 ms  InSyscall(clock_nanosleep)  upload (wrong)  lab::fault::sleep
   idle   right  no    -       -                           -               -
-  spin: expected OnCpu: another task was named
+  spin: another task was named
 
 process
   fault                 seen  after  verdict  task  top of stack
   memory  not_provoked  no    -      -        -     -
-  memory: expected threshold exceeded: memory cannot be measured here
+  memory: memory cannot be measured here
 
 4 rows: 2 right, 1 wrong, 1 not_provoked; 0 reports while nothing was wrong
 ";
