@@ -26,7 +26,8 @@ pub enum Seen<T> {
 pub enum Step {
     /// Nothing.
     None,
-    /// It does the same as at the last look: note what its thread has used of the processor.
+    /// It does the same as at the last look: note what its thread has used of the processor. Not if a late look has made one of those
+    /// below of it, each of which is that too.
     Suspect,
     /// It will soon have been the same for too long: look closer.
     Look,
@@ -121,10 +122,12 @@ impl<T> Run<T> {
             while self.next_report(limit).is_some_and(|at| at <= now) {
                 self.reports += 1;
             }
+            self.suspected = true;
             return Step::Report { time, error: self.since - self.after, report: self.reports };
         }
         if self.next_look(limit).is_some_and(|at| at <= now) {
             self.looks += 1;
+            self.suspected = true;
             return Step::Look;
         }
         if !std::mem::replace(&mut self.suspected, true) {

@@ -21,6 +21,8 @@ const PATIENCE: Duration = Duration::from_millis(5);
 /// What is known of a worker from look to look.
 pub(super) struct Known {
     pub(super) detector: Detector<Token>,
+    /// Since when the turn is seen that all of this is of.
+    of: Option<Duration>,
     /// The thread, from when it was suspected on, and how it had spent its time then.
     thread: Option<kernel::Thread>,
     suspected: Option<(Duration, Times)>,
@@ -42,6 +44,7 @@ impl Known {
     pub(super) fn new(now: Duration) -> Self {
         Self {
             detector: Detector::new(now),
+            of: None,
             thread: None,
             suspected: None,
             tasks: Vec::new(),
@@ -55,6 +58,10 @@ impl Seat {
     /// It has not moved since the last look: from here on it is known how its thread spends the time.
     pub(super) fn suspect(&mut self, now: Duration) {
         let known = &mut self.known;
+        let of = known.detector.since();
+        if of.is_some() && std::mem::replace(&mut known.of, of) == of {
+            return; // it is known already
+        }
         known.tasks.clear();
         known.capture = None;
         known.thread = self.thread.as_ref().map(|(_, thread)| kernel::Thread::new(thread.target.id()));
@@ -64,6 +71,7 @@ impl Seat {
     /// Its report will soon be due: notes which task a runtime's thread is in, to tell one from many. Others' turns tell that
     /// by themselves.
     pub(super) fn look_closer(&mut self, means: &mut Means) {
+        self.suspect(means.clock.now());
         if let Some(probe) = probe(&self.hub) {
             let _ = self.capture(means, Some(probe), EARLY);
         }
@@ -71,9 +79,7 @@ impl Seat {
 
     /// What there is to say of it now that its report is due; nothing, if it turns out to be no block.
     pub(super) fn diagnose(&mut self, means: &mut Means, time: Duration) -> Option<EventLoopBlocked> {
-        if self.known.thread.is_none() {
-            self.suspect(means.clock.now()); // the look came so late that the report was due at once
-        }
+        self.suspect(means.clock.now()); // unless it was: the look may have come so late that the report was due at once
         let look: Option<Look> = self.known.thread.as_mut().and_then(|thread| thread.look().ok());
         let split = match (&look, self.known.suspected) {
             (Some(look), Some((at, before))) => {
