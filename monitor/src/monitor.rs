@@ -293,7 +293,7 @@ impl MonitorRef {
     /// Calls `f` about once a period, on the monitor thread: at once first, unless
     /// [`first_call_at_once`](MonitorBuilder::first_call_at_once) says otherwise. It returns `()` or `Result<(), BoxError>`.
     ///
-    /// Lock-free, copies the list of functions, wakes the thread. What `f` has captured is dropped when it is removed, or the
+    /// Lock-free, copies a piece of the list of functions, wakes the thread: some µs, with thousands of them too. What `f` has captured is dropped when it is removed, or the
     /// monitor ends: by the thread that removes it, or, if it is being called, by the monitor's.
     ///
     /// # Errors
@@ -308,11 +308,14 @@ impl MonitorRef {
     }
 
     /// As [`add_monitoring_function`](Self::add_monitoring_function), under a key, which stands for the function's identity,
-    /// that closures do not have.
+    /// that closures do not have. The key is looked for from end to end.
     ///
     /// A function that is there under the key is replaced: by this one with this period, in the same place in the order, as one
     /// that has never been called. Without a period it is removed, `f` is dropped, and it is no error if there is none. The id is
     /// that of the new registration; none, if there is no period.
+    ///
+    /// A function that replaces itself is called again at once, as a new one, and one that always does without a pause: to change its own
+    /// period it calls [`set_period`](Self::set_period).
     ///
     /// # Errors
     /// [`PeriodError`]: a period of zero, or the monitor has ended. Nothing changes; `f` is dropped.

@@ -2,7 +2,8 @@
 //!
 //! Owns what each op is here. The built-in check of loops is a function under the key that it has in gevent, so that it has a place in
 //! the order; the watch on memory is the one that the settings ask for, with readings of the case. An error outside Python's ordinary
-//! hierarchy is a panic here, which is what leaves a function beside its result. What is not callable cannot be written here.
+//! hierarchy is a panic here, which is what leaves a function beside its result. What is not callable does not compile
+//! (`tests/compile_fail/lists/monitor_function_not_callable.rs`).
 
 use super::case::{BLOCKING, Input, MEMORY, Op};
 use super::contract::{End, Entry, Monitor, Outcome, Turned, duration, nanos, surround};
