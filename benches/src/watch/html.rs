@@ -135,12 +135,23 @@ fn row_of(place: usize, row: &Row) -> Markup {
             td.number { (time(row.lasted_ms)) }
             td.number { (grouped(row.reports)) }
             td { (plain(&row.expected)) }
-            td { (known(&row.verdict)) }
+            // That it was not provoked is said once.
+            td { (if row.outcome == Outcome::NotProvoked { UNKNOWN.to_owned() } else { known(&row.verdict) }) }
             td.bad[row.task_right == Some(false)] { (words::task(row)) }
-            td.frame { code { (known(&row.top_frame)) } }
+            td.frame { code { (path(&known(&row.top_frame))) } }
         }
         @if noted {
             tr.note { td {} td colspan="10" { (plain(&row.note)) } }
+        }
+    }
+}
+
+/// A path that may be broken into lines between its parts.
+fn path(path: &str) -> Markup {
+    html! {
+        @for (place, part) in path.split("::").enumerate() {
+            @if place > 0 { "::" wbr; }
+            (part)
         }
     }
 }
@@ -204,7 +215,7 @@ mod tests {
                     for (key, value) in &tag.attributes {
                         attributes.push((name.clone(), utf8(key), utf8(value)));
                     }
-                    if !matches!(name.as_str(), "meta" | "br") && !tag.self_closing {
+                    if !matches!(name.as_str(), "meta" | "wbr") && !tag.self_closing {
                         open.push(name);
                     }
                 }

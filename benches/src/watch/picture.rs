@@ -168,7 +168,7 @@ fn load(frame: &mut Frame<'_>, area: Rect, history: &History, servers: &[LoopNam
         };
         let style = if now.p99.is_some() { Style::new() } else { BAD };
         let counts = |served: &Served| served.requests_per_s.max(0.0).round() as u64;
-        let times = |served: &Served| served.p99.unwrap_or(served.waiting).as_micros() as u64;
+        let times = |served: &Served| words::slowest(served).as_micros() as u64;
         let name = event_loop.as_str();
         curve(frame, rows[0], Line::raw(format!("{name:<20}{busy:>20}")), history, event_loop, counts, GOOD);
         curve(frame, rows[1], Line::styled(format!("{slow:>40}"), style), history, event_loop, times, BUSY);

@@ -114,7 +114,7 @@ fn fault(scale: &Scale, place: usize, track: &Track, now: Duration) -> Markup {
 /// How many requests were answered, and within what time: each on its own scale, whose end is written at the left.
 fn load(history: &History, scale: &Scale, event_loop: LoopName) -> Markup {
     let requests = |served: &Served| served.requests_per_s;
-    let slowest = |served: &Served| served.p99.unwrap_or(served.waiting).as_secs_f64() * 1e3;
+    let slowest = |served: &Served| words::slowest(served).as_secs_f64() * 1e3;
     let most = greatest(history, event_loop, requests);
     let longest = greatest(history, event_loop, slowest);
     html! {

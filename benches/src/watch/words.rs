@@ -47,6 +47,11 @@ pub fn load(served: &Served) -> String {
     text
 }
 
+/// How long a request takes or has been waiting, whichever is longer: a loop that is blocked answers nothing.
+pub fn slowest(served: &Served) -> Duration {
+    served.p99.map_or(served.waiting, |p99| p99.max(served.waiting))
+}
+
 /// The loop and the fault of a row.
 pub fn planned(planned: &Planned) -> String {
     match planned {
@@ -139,6 +144,9 @@ mod tests {
         let p99 = Some(Duration::from_micros(850));
         assert_eq!(load(&served(12_345.6, p99)), "12,346 requests/s, p99 0.85 ms");
         assert_eq!(load(&served(0.0, None)), "0 requests/s, the oldest waits for 130 ms");
+        let times =
+            [p99, None, Some(Duration::from_millis(131))].map(|p99| slowest(&served(1.0, p99)).as_millis());
+        assert_eq!(times, [130, 130, 131]);
     }
 
     #[test]
