@@ -82,9 +82,10 @@ pub fn compute_for(time: Duration) {
 
 /// A few microseconds of arithmetic.
 pub fn compute() {
-    let mut mixed = 0_u64;
-    for step in 0..2_000_u64 {
+    let (mut mixed, mut step) = (0_u64, 0_u64);
+    while step < 2_000 {
         mixed = black_box(mixed ^ step).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        step += 1;
     }
     black_box(mixed);
 }

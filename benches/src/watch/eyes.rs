@@ -5,7 +5,7 @@
 
 use super::{
     name::LoopName,
-    seen::{Blocked, Kind, Log, Noted, Said},
+    seen::{Blocked, Kind, Log, Said},
 };
 use signalpost::{
     Bus, Subscription,
@@ -55,25 +55,20 @@ impl Eyes {
         let to = Arc::clone(log);
         subscriptions.push(self.bus.topic::<EventLoopBlocked>().subscribe(move |event| {
             let at = Instant::now();
-            let noted = Noted { at, event_loop: of(&event.hub), said: Said::Blocked(blocked(event)) };
-            to.note(noted, event.to_string(), lines(&event.info()));
+            let said = Said::Blocked(blocked(event));
+            to.note(at, of(&event.hub), said, event.to_string(), lines(&event.info()));
         }));
         let to = Arc::clone(log);
         subscriptions.push(self.bus.topic::<EventLoopUnblocked>().subscribe(move |event| {
-            let noted = Noted { at: Instant::now(), event_loop: of(&event.hub), said: Said::Unblocked };
-            to.note(noted, event.to_string(), Vec::new());
+            to.note(Instant::now(), of(&event.hub), Said::Unblocked, event.to_string(), Vec::new());
         }));
         let to = Arc::clone(log);
         subscriptions.push(self.bus.topic::<MemoryUsageThresholdExceeded>().subscribe(move |event| {
-            let of = LoopName::Process;
-            let noted = Noted { at: Instant::now(), event_loop: of, said: Said::MemoryExceeded };
-            to.note(noted, format!("memory over its limit: {event}"), Vec::new());
+            to.note(Instant::now(), LoopName::Process, Said::MemoryExceeded, event.to_string(), Vec::new());
         }));
         let to = Arc::clone(log);
         subscriptions.push(self.bus.topic::<MemoryUsageUnderThreshold>().subscribe(move |event| {
-            let of = LoopName::Process;
-            let noted = Noted { at: Instant::now(), event_loop: of, said: Said::MemoryUnder };
-            to.note(noted, format!("memory under its limit again: {event}"), Vec::new());
+            to.note(Instant::now(), LoopName::Process, Said::MemoryUnder, event.to_string(), Vec::new());
         }));
         Noting { _subscriptions: subscriptions.into_iter().map(Cancelled).collect() }
     }

@@ -112,6 +112,13 @@ impl Case<'_> {
         if let Some(why) = &self.not_provoked {
             return (Outcome::NotProvoked, why.clone());
         }
+        // It is another fault then, and not the lab's.
+        if self.expects_a_report()
+            && fault != FaultName::CpuHogs
+            && self.noted.iter().any(|noted| noted.starved)
+        {
+            return (Outcome::NotProvoked, "the machine gave its thread no processor".to_owned());
+        }
         if self.any_false {
             return (Outcome::FalseReport, "nothing was to be reported".to_owned());
         }
@@ -164,13 +171,13 @@ impl Case<'_> {
     }
 
     /// None where there is no task to be named: on a loop without tasks, or of many. A report of a thread that could not be
-    /// asked, because nothing reaches it, need not name one.
+    /// asked, because nothing reaches it or it is given no processor, need not name one.
     fn task_right(&self, blocked: &Blocked) -> Option<bool> {
         let did_it = &self.account?.task;
         match &blocked.task {
             _ if did_it.is_empty() => None,
             Some(named) => Some(did_it.contains(named)),
-            None if blocked.verdict == Kind::Uninterruptible => None,
+            None if blocked.stack.is_err() => None,
             None => Some(false),
         }
     }
@@ -244,14 +251,16 @@ fn ms(at: Instant, begin: Instant) -> f64 {
 
 /// The innermost function that is neither the system's nor a library's on the way to it; if there is none, the innermost.
 fn top_frame(stack: &[String]) -> Option<String> {
-    let theirs = [
-        "std::", "core::", "alloc::", "tokio::", "mio::", "<std::", "<core::", "<alloc::", "<tokio::",
-        "<mio::",
-    ];
-    // Names of C functions have no path.
-    let own =
-        |frame: &&String| frame.contains("::") && !theirs.iter().any(|prefix| frame.starts_with(prefix));
-    stack.iter().find(own).or_else(|| stack.first()).cloned()
+    stack.iter().find(|frame| is_own(frame)).or_else(|| stack.first()).cloned()
+}
+
+fn is_own(frame: &str) -> bool {
+    // `<Type as Trait>::function` is the type's, and `<impl Trait for Type>` is in a module.
+    let name = frame.trim_start_matches(['<', '&', '*', '[', '(']);
+    let name = name.split(" as ").next().unwrap_or(name);
+    let theirs = ["std::", "core::", "alloc::", "tokio::", "mio::", "nix::"];
+    // Names of C functions, and of the language's own types, have no path.
+    name.contains("::") && !theirs.iter().any(|prefix| name.starts_with(prefix))
 }
 
 #[cfg(test)]
@@ -359,6 +368,22 @@ mod tests {
     }
 
     #[test]
+    fn a_loop_that_the_machine_starved_had_another_fault() {
+        let account = account(250);
+        let at = account.measured.begin + LIMIT;
+        let noted = [Noted { at, starved: true, ..blocked(LoopName::Mio, Kind::Starved) }];
+        let outcome = |fault| {
+            let planned = Planned { event_loop: LoopName::Mio, fault, expected: expected(fault) };
+            let (account, function) = (Some(&account), None);
+            let (limit, not_provoked, any_false) = (LIMIT, None, false);
+            Case { planned, limit, account, not_provoked, function, noted: &noted, any_false }.row().outcome
+        };
+        assert_eq!(outcome(FaultName::Fsync), Outcome::NotProvoked);
+        assert_eq!(outcome(FaultName::CpuHogs), Outcome::Right);
+        assert_eq!(outcome(FaultName::ShortPolls), Outcome::Right);
+    }
+
+    #[test]
     fn memory_goes_over_and_then_under() {
         let planned = Planned {
             event_loop: LoopName::Process,
@@ -386,5 +411,17 @@ mod tests {
         assert_eq!(top_frame(&names).as_deref(), Some("app::handler"));
         assert_eq!(top_frame(&stack(&["poll", "start"])).as_deref(), Some("poll"));
         assert_eq!(top_frame(&[]), None);
+        for theirs in [
+            "<u64 as core::iter::range::Step>::forward",
+            "core::iter::<impl Iterator for app::A>::next",
+            "poll",
+        ] {
+            assert!(!is_own(theirs), "{theirs}");
+        }
+        for own in
+            ["app::main::{{closure}}", "<app::Rows as core::iter::Iterator>::next", "<app::Guard>::drop"]
+        {
+            assert!(is_own(own), "{own}");
+        }
     }
 }

@@ -113,8 +113,10 @@ impl Settings {
                     let wraps = match self.tasks {
                         Tasks::Stock => false,
                         Tasks::Monitored => true,
-                        // Nothing reaches a thread that waits for a disk: only what it said before tells its task.
-                        Tasks::Both => fault == FaultName::Fsync || (turn + at) % 2 == 0,
+                        // What a thread cannot be asked, for it waits for a disk or gets no processor, it must have said before.
+                        Tasks::Both => {
+                            matches!(fault, FaultName::Fsync | FaultName::CpuHogs) || (turn + at) % 2 == 0
+                        }
                     };
                     let planned = Planned { event_loop, fault, expected: judge::expected(fault) };
                     steps.push(Step { planned, lasts, wraps });

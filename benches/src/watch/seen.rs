@@ -22,6 +22,8 @@ pub struct Noted {
     pub event_loop: LoopName,
     /// What it says.
     pub said: Said,
+    /// The system itself says that the loop's threads waited for a processor.
+    pub starved: bool,
 }
 
 /// What an event says.
@@ -140,16 +142,17 @@ impl Log {
     }
 
     /// An event, on the monitor's thread.
-    pub fn note(&self, noted: Noted, title: String, lines: Vec<String>) {
+    pub fn note(&self, at: Instant, event_loop: LoopName, said: Said, title: String, lines: Vec<String>) {
         // Asked first: the book is not held meanwhile.
-        let starved = match &noted.said {
+        let starved = match &said {
             Said::Blocked(blocked) if blocked.verdict == Kind::Starved => {
-                self.witness.waited(noted.event_loop, blocked.blocking_time + self.limit) >= self.limit / 2
+                self.witness.waited(event_loop, blocked.blocking_time + self.limit) >= self.limit / 2
             }
             _ => false,
         };
+        let noted = Noted { at, event_loop, said, starved };
         let mut book = self.book();
-        let is_false = is_false(&noted, book.on.map(|(_, event_loop, fault)| (event_loop, fault)), starved);
+        let is_false = is_false(&noted, book.on.map(|(_, event_loop, fault)| (event_loop, fault)));
         book.false_reports += usize::from(is_false);
         let row = book.on.filter(|on| on.1 == noted.event_loop).map(|on| on.0);
         self.tell(Moment::Event { at: self.now(), row: book.on.map(|on| on.0), is_false, title, lines });
@@ -165,14 +168,14 @@ impl Log {
     }
 }
 
-/// Whether an event may not have come while that was on. `starved` says that the system itself says that the loop's threads
-/// had to wait for a processor: then it is no false report, whoever took the processor.
-fn is_false(noted: &Noted, on: Option<(LoopName, FaultName)>, starved: bool) -> bool {
+/// Whether an event may not have come while that was on. That a loop was starved is no false report if the system itself says
+/// so, whoever took the processor.
+fn is_false(noted: &Noted, on: Option<(LoopName, FaultName)>) -> bool {
     let of_memory = on.is_some_and(|(_, fault)| fault == FaultName::Memory);
     match &noted.said {
         Said::Unblocked => false, // its reports have been counted
         Said::MemoryExceeded | Said::MemoryUnder => !of_memory,
-        Said::Blocked(_) if starved => false,
+        Said::Blocked(_) if noted.starved => false,
         Said::Blocked(blocked) => match on {
             Some((event_loop, fault)) if event_loop == noted.event_loop => match fault {
                 FaultName::ShortPolls => blocked.verdict != Kind::Congested,
@@ -197,14 +200,14 @@ pub(super) mod tests {
             in_words: format!("{verdict:?}"),
             stack: Ok(Vec::new()),
         };
-        Noted { at: Instant::now(), event_loop, said: Said::Blocked(blocked) }
+        Noted { at: Instant::now(), event_loop, said: Said::Blocked(blocked), starved: false }
     }
 
     #[test]
     fn a_report_is_false_when_nothing_is_wrong_with_its_loop() {
         use FaultName::{BlockInPlace, CpuHogs, Idle, ShortPolls, Sleep, SpawnBlocking};
         use LoopName::{Mio, TokioMultiThread as Multi};
-        let of = |verdict, on| is_false(&blocked(Multi, verdict), on, false);
+        let of = |verdict, on| is_false(&blocked(Multi, verdict), on);
         assert!(of(Kind::InSyscall, None));
         assert!(!of(Kind::InSyscall, Some((Multi, Sleep))));
         assert!(of(Kind::InSyscall, Some((Mio, Sleep))), "another loop's");
@@ -215,15 +218,15 @@ pub(super) mod tests {
         assert!(!of(Kind::Congested, Some((Multi, ShortPolls))));
         assert!(!of(Kind::Starved, Some((Multi, CpuHogs))));
         assert!(of(Kind::Starved, Some((Mio, CpuHogs))), "unless the system says so");
-        assert!(!is_false(&blocked(Multi, Kind::Starved), None, true));
+        assert!(!is_false(&Noted { starved: true, ..blocked(Multi, Kind::Starved) }, None));
     }
 
     #[test]
     fn memory_is_news_only_while_it_is_made_to_grow() {
         let noted = Noted { said: Said::MemoryExceeded, ..blocked(LoopName::Process, Kind::Other) };
-        assert!(is_false(&noted, None, false));
-        assert!(is_false(&noted, Some((LoopName::Mio, FaultName::Sleep)), false));
-        assert!(!is_false(&noted, Some((LoopName::Process, FaultName::Memory)), false));
+        assert!(is_false(&noted, None));
+        assert!(is_false(&noted, Some((LoopName::Mio, FaultName::Sleep))));
+        assert!(!is_false(&noted, Some((LoopName::Process, FaultName::Memory))));
     }
 
     #[test]
@@ -231,10 +234,13 @@ pub(super) mod tests {
         let (moments, told) = mpsc::channel();
         let witness = Arc::new(Witness::start(Duration::from_secs(60)).unwrap());
         let log = Log::new(moments, witness, Duration::from_millis(100));
-        log.note(blocked(LoopName::Mio, Kind::OnCpu), "early".to_owned(), Vec::new());
+        let note = |of, title: &str| {
+            log.note(Instant::now(), of, blocked(of, Kind::OnCpu).said, title.to_owned(), Vec::new());
+        };
+        note(LoopName::Mio, "early");
         log.open(3, LoopName::Mio, FaultName::Spin);
-        log.note(blocked(LoopName::Mio, Kind::OnCpu), "its own".to_owned(), vec!["line".to_owned()]);
-        log.note(blocked(LoopName::TokioMultiThread, Kind::OnCpu), "another's".to_owned(), Vec::new());
+        note(LoopName::Mio, "its own");
+        note(LoopName::TokioMultiThread, "another's");
         log.wait(Duration::from_secs(60), |noted| noted.len() == 1);
         assert_eq!(log.close().len(), 1);
         assert_eq!(log.false_reports(), 2);

@@ -21,7 +21,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     runtime::Builder,
-    sync::oneshot,
+    sync::{Barrier, oneshot},
     task::JoinSet,
 };
 
@@ -170,10 +170,14 @@ async fn perform(job: Job, receipt: Receipt, own_name: &OwnName) {
         Job::InPlace(work) => receipt.give(Vec::new(), tokio::task::block_in_place(work)),
         Job::ShortPolls(wanted) => {
             let polls = Arc::new(Polls::begin(wanted));
+            // All are ready at once, so that an idle worker takes half of them: one that had a single task would poll nothing else,
+            // and that task would be to blame.
+            let ready = Arc::new(Barrier::new(wanted.tasks));
             let mut tasks = JoinSet::new();
             for _ in 0..wanted.tasks {
-                let polls = Arc::clone(&polls);
+                let (polls, ready) = (Arc::clone(&polls), Arc::clone(&ready));
                 tasks.spawn(async move {
+                    ready.wait().await;
                     while polls.poll() {
                         at_once_again().await;
                     }
