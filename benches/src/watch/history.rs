@@ -283,7 +283,7 @@ pub(super) mod sample {
             event_loop,
             requests_per_s,
             p99: (requests_per_s > 0.0).then(|| Duration::from_micros(1_250)),
-            waiting: ms(waiting),
+            waiting: ms(if requests_per_s > 0.0 { 1 } else { waiting }),
         };
         let servers =
             vec![served(LoopName::TokioCurrentThread, requests_per_s), served(LoopName::Mio, 900.0)];

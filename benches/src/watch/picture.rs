@@ -15,7 +15,7 @@ use ratatui::{
     layout::{Constraint, Layout, Rect},
     style::{Color, Modifier, Style},
     text::{Line, Span},
-    widgets::{Block, Paragraph, Sparkline},
+    widgets::{Block, Paragraph, Sparkline, Wrap},
 };
 use std::time::Duration;
 
@@ -214,20 +214,29 @@ fn events(frame: &mut Frame<'_>, area: Rect, history: &History, chosen: Chosen) 
 }
 
 fn title(event: &Seen, history: &History) -> Line<'static> {
-    let row = event.row.and_then(|row| history.tracks().get(row));
-    let row = row.map_or_else(String::new, |track| format!("{}: ", words::planned(&track.planned)));
     let mark = if event.is_false { Span::styled("false report: ", BAD) } else { Span::raw("") };
-    let words = format!("{row}{}", plain(&event.title));
+    let row = event.row.and_then(|row| history.tracks().get(row)).map(|track| track.planned);
+    let title = plain(&event.title);
+    // Reports begin with the loop, which leaves little room for the rest.
+    let words = match row {
+        Some(row) => match title.strip_prefix(&format!("loop {}", row.event_loop)) {
+            Some(rest) => format!("{}{rest}", words::planned(&row)),
+            None => format!("{}: {title}", words::planned(&row)),
+        },
+        None => title.into_owned(),
+    };
     vec![Span::styled(format!("{:>9}  ", words::clock(event.at)), QUIET), mark, Span::raw(words)].into()
 }
 
+/// The title in full, and the report's lines; those that do not fit are broken.
 fn report(frame: &mut Frame<'_>, area: Rect, history: &History, chosen: Chosen) {
     let block = Block::bordered().title("its report");
-    let event = chosen.place(history).and_then(|place| history.events().get(place));
-    let lines: Vec<_> = event.map_or_else(Vec::new, |event| {
-        event.lines.iter().map(|line| Line::raw(plain(line).into_owned())).collect()
-    });
-    frame.render_widget(Paragraph::new(lines).block(block), area);
+    let mut lines = Vec::new();
+    if let Some(event) = chosen.place(history).and_then(|place| history.events().get(place)) {
+        lines.push(Line::styled(plain(&event.title).into_owned(), HEAD));
+        lines.extend(event.lines.iter().map(|line| Line::raw(plain(line).into_owned())));
+    }
+    frame.render_widget(Paragraph::new(lines).wrap(Wrap { trim: false }).block(block), area);
 }
 
 #[cfg(test)]
@@ -272,9 +281,9 @@ lab watch   T = 100 ms   2.104 s   row 2 of 4: mio, spin, expects OnCpu
 │                                              │└──────────────────────────────────────────────────────────────────────┘
 │                                              │┌its report────────────────────────────────────────────────────────────┐
 │                                              ││EventLoopBlocked: InSyscall, task upload                              │
+│                                              ││EventLoopBlocked: InSyscall, task upload                              │
 │                                              ││  0: lab::fault::sleep                                                │
 │                                              ││  1: main                                                             │
-│                                              ││                                                                      │
 │                                              ││                                                                      │
 └──────────────────────────────────────────────┘└──────────────────────────────────────────────────────────────────────┘
 q quits   ↑ ↓ choose an event   End the newest";
@@ -350,10 +359,21 @@ q quits   ↑ ↓ choose an event   End the newest";
     }
 
     #[test]
+    fn a_title_that_begins_with_its_loop_says_it_once_and_is_shown_in_full_below() {
+        let mut history = history(1);
+        let long = "loop mio, worker 0: blocked for 100ms by task 7, whose name is as long as can be: on CPU";
+        history.take(event(1, 1, long));
+        let picture = drawn(100, 24, &history, Chosen::default());
+        let is_cut = |line: &String| line.contains("0.001 s  mio, spin, worker 0: blocked for 100ms");
+        assert!(picture.iter().any(is_cut), "{picture:#?}");
+        assert!(picture.iter().any(|line| line.contains("be: on CPU")), "{picture:#?}");
+    }
+
+    #[test]
     fn text_from_outside_is_shown_and_does_nothing() {
         let mut history = history(1);
         history.take(event(1, 0, "\x1b[2Jowned\r\n\u{202e}"));
         let picture = drawn(150, 24, &history, Chosen::default()).join("\n");
-        assert_eq!(picture.matches("\\u{1b}[2Jowned\\r\\n\\u{202e}").count(), 2, "{picture}");
+        assert_eq!(picture.matches("\\u{1b}[2Jowned\\r\\n\\u{202e}").count(), 3, "{picture}");
     }
 }
