@@ -196,7 +196,7 @@ mod tests {
     3.135 s  3/4 lasted 135 ms; 900 requests/s, p99 1.25 ms
     3.300 s  3/4 right: nothing seen
     4.000 s  4/4 memory: expects threshold exceeded
-    4.001 s  4/4 did not come about (0.00 ms): memory cannot be measured here
+    4.001 s  4/4 did not come about (0 µs): memory cannot be measured here
     4.300 s  4/4 not_provoked: nothing seen: memory cannot be measured here
 ";
         assert_eq!(text, machine().heading() + expected);

@@ -16,6 +16,7 @@ pub const UNKNOWN: &str = "-";
 /// A length of time with the digits that matter and its unit.
 pub fn length(time: Duration) -> String {
     match time.as_secs_f64() * 1e3 {
+        ms if ms < 0.9995 => format!("{:.0} µs", ms * 1e3),
         ms if ms < 9.995 => format!("{ms:.2} ms"),
         ms if ms < 999.5 => format!("{ms:.0} ms"),
         ms => format!("{:.2} s", ms / 1e3),
@@ -123,11 +124,11 @@ mod tests {
 
     #[test]
     fn times_have_their_unit_and_about_three_digits() {
-        let all = [0, 1_250, 9_994, 9_996, 104_250, 999_400, 999_600, 61_000_000];
+        let all = [0, 999, 1_250, 9_994, 9_996, 104_250, 999_400, 999_600, 61_000_000];
         let words = all.map(|us| length(Duration::from_micros(us)));
         assert_eq!(
             words,
-            ["0.00 ms", "1.25 ms", "9.99 ms", "10 ms", "104 ms", "999 ms", "1.00 s", "61.00 s"]
+            ["0 µs", "999 µs", "1.25 ms", "9.99 ms", "10 ms", "104 ms", "999 ms", "1.00 s", "61.00 s"]
         );
         assert_eq!([f64::NAN, -1.0, f64::INFINITY].map(milliseconds), ["-"; 3]);
         assert_eq!(clock(Duration::from_micros(12_345_678)), "12.346 s");
@@ -142,7 +143,7 @@ mod tests {
             waiting: Duration::from_millis(130),
         };
         let p99 = Some(Duration::from_micros(850));
-        assert_eq!(load(&served(12_345.6, p99)), "12,346 requests/s, p99 0.85 ms");
+        assert_eq!(load(&served(12_345.6, p99)), "12,346 requests/s, p99 850 µs");
         assert_eq!(load(&served(0.0, None)), "0 requests/s, the oldest waits for 130 ms");
         let times =
             [p99, None, Some(Duration::from_millis(131))].map(|p99| slowest(&served(1.0, p99)).as_millis());
