@@ -13,7 +13,7 @@ use crate::{
     },
 };
 use clap::{Args, Parser, Subcommand, value_parser};
-use std::{path::PathBuf, time::Duration};
+use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
 
 /// Measures this machine's dispatch paths side by side and says who wins; and lets the monitor watch real servers.
 ///
@@ -199,6 +199,13 @@ pub struct WatchArgs {
     /// Each fault once, of 2.5 T, instead of three times, of 1.4 T, 2.5 T and 5 T: ends within a minute
     #[arg(long)]
     pub quick: bool,
+    /// Go on with faults at random for about so long, 1s to 1day, then look for threads, descriptors and memory that were left
+    /// behind
+    #[arg(long, value_name = "TIME", value_parser = soak)]
+    pub soak: Option<Duration>,
+    /// Decides the order of the soak's faults
+    #[arg(long, value_name = "N", default_value_t = 7)]
+    pub seed: u64,
     /// Write the rows to FILE as JSON; with `-` to standard output, all else then goes to standard error
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
@@ -221,6 +228,7 @@ Examples:
   lab watch --html watch.html                  with a page to keep
   lab watch --loops mio --faults sleep,fsync   two faults on one loop
   lab watch --max-blocking-time 20ms           with a stricter limit
+  lab watch --quick --soak 10min --check       ten minutes more at random, and whether anything leaks
 
 A fault that did not last for 1.3 T, by a clock that is not the monitor's, is not_provoked: it counts neither way.
 A machine that is busy with other things may starve a loop; such a report is right if the system's own figures say so too.
@@ -228,9 +236,17 @@ A machine that is busy with other things may starve a loop; such a report is rig
 Exit codes: 0 run, 1 not all is right (with --check), 2 wrong usage, or something cannot be started or written.";
 
 fn max_blocking_time(text: &str) -> Result<Duration, String> {
-    let accepted = "a time from 20ms to 10s, with its unit: 100ms, 1s";
-    let time = humantime::parse_duration(text).map_err(|error| format!("{error}; expected {accepted}"))?;
     let range = Duration::from_millis(20)..=Duration::from_secs(10);
+    time(text, range, "a time from 20ms to 10s, with its unit: 100ms, 1s")
+}
+
+fn soak(text: &str) -> Result<Duration, String> {
+    let range = Duration::from_secs(1)..=Duration::from_secs(24 * 3600);
+    time(text, range, "a time from 1s to 1day, with its unit: 90s, 10min")
+}
+
+fn time(text: &str, range: RangeInclusive<Duration>, accepted: &str) -> Result<Duration, String> {
+    let time = humantime::parse_duration(text).map_err(|error| format!("{error}; expected {accepted}"))?;
     range.contains(&time).then_some(time).ok_or_else(|| format!("expected {accepted}"))
 }
 
@@ -261,6 +277,8 @@ impl WatchArgs {
             faults: each_once(&self.faults, &FaultName::ALL),
             lengths: if self.quick { vec![2.5] } else { vec![1.4, 2.5, 5.0] },
             tasks: self.tasks,
+            soak: self.soak,
+            seed: self.seed,
         }
     }
 }

@@ -7,7 +7,7 @@
 //! | `http`, `desk` | bytes; the jobs that a server finds when it is asked for them |
 //! | `serve_tokio`, `serve_mio`, `load` | the servers and their clients |
 //! | `fault`, `memory`, `hogs` | what goes wrong |
-//! | `clock`, `witness` | clocks that show it without the monitor |
+//! | `clock`, `witness`, `held` | clocks that show it without the monitor; what the process holds |
 //! | `eyes`, `seen` | the monitor, and what it published |
 //! | `command` | from the settings to the exit code |
 //! | `run`, `judge` | one run; what is expected, and whether it came |
@@ -23,6 +23,7 @@ pub mod cost;
 pub mod desk;
 pub mod eyes;
 pub mod fault;
+pub mod held;
 pub mod history;
 pub mod hogs;
 pub mod html;

@@ -106,6 +106,7 @@ fn what_cannot_be_asked_for_is_refused_with_what_can() {
         (&["--max-blocking-time", "100"], "100ms, 1s"),
         (&["--max-blocking-time", "1ms"], "from 20ms to 10s"),
         (&["--max-blocking-time", "1h"], "from 20ms to 10s"),
+        (&["--soak", "0s"], "from 1s to 1day"),
         (&["--tasks", "green"], "stock, monitored, both"),
         (&["--loops", "mio", "--faults", "block-in-place"], "block-in-place needs tokio-multi-thread"),
         (&["--json", "-", "--html", "-"], "both want standard output"),

@@ -11,7 +11,7 @@ use super::{
     clock::{Measured, Processor, compute, compute_for},
     desk::{Job, ShortPolls, Work},
     hogs::{Core, Hogs},
-    name::{FaultName, LoopName},
+    name::FaultName,
 };
 use std::{
     fs::{self, File, OpenOptions},
@@ -66,8 +66,8 @@ impl Drop for Outside {
 /// When what it needs cannot be had: a file, a socket, a thread.
 ///
 /// # Panics
-/// For [`FaultName::Idle`] and [`FaultName::Memory`], for which a loop does nothing.
-pub fn lay(fault: FaultName, event_loop: LoopName, lasts: Duration, limit: Duration) -> io::Result<Ready> {
+/// For [`FaultName::Idle`], [`FaultName::Memory`] and [`FaultName::Leaks`], for which a loop does nothing.
+pub fn lay(fault: FaultName, lasts: Duration, limit: Duration) -> io::Result<Ready> {
     let here = |function, work, outside| Ready { job: Job::Here(work), function: Some(function), outside };
     Ok(match fault {
         FaultName::Sleep => here("sleep_in_a_task", sleeping(lasts), Outside::default()),
@@ -102,12 +102,11 @@ pub fn lay(fault: FaultName, event_loop: LoopName, lasts: Duration, limit: Durat
             Ready { job: Job::Here(Box::new(work)), function: Some("compute_beside_hogs"), outside }
         }
         FaultName::ShortPolls => {
-            // On a hand-written loop a turn holds one poll of each task, and must stay short itself.
-            let poll = match event_loop {
-                LoopName::Mio => POLL.min(limit / (4 * TASKS as u32)),
-                _ => POLL.min(limit / 4),
-            };
-            let job = Job::ShortPolls(ShortPolls { tasks: TASKS, poll, limit, lasts: lasts * 2 });
+            // On a hand-written loop a turn holds one of each task, and must stay short itself.
+            let poll = POLL.min(limit / (4 * TASKS as u32));
+            // One that takes much longer, for want of a processor, is no short poll.
+            let wanted = ShortPolls { tasks: TASKS, poll, limit: limit / 8, lasts: lasts * 2 };
+            let job = Job::ShortPolls(wanted);
             Ready { job, function: None, outside: Outside::default() }
         }
         FaultName::SpawnBlocking => {
@@ -116,7 +115,7 @@ pub fn lay(fault: FaultName, event_loop: LoopName, lasts: Duration, limit: Durat
         FaultName::BlockInPlace => {
             Ready { job: Job::InPlace(sleeping(lasts)), function: None, outside: Outside::default() }
         }
-        FaultName::Idle | FaultName::Memory => panic!("{fault} is not done by a loop"),
+        FaultName::Idle | FaultName::Memory | FaultName::Leaks => panic!("{fault} is not done by a loop"),
     })
 }
 
@@ -320,7 +319,7 @@ mod tests {
 
     /// Done here, without a loop.
     fn done(fault: FaultName, lasts: Duration) -> (Measured, Option<&'static str>) {
-        let ready = lay(fault, LoopName::TokioCurrentThread, lasts, lasts).unwrap();
+        let ready = lay(fault, lasts, lasts).unwrap();
         let function = ready.function;
         let (outside, job) = (ready.outside, ready.job);
         let work = match job {

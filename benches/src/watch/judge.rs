@@ -4,6 +4,7 @@
 
 use super::{
     desk::Account,
+    held::Held,
     name::{FaultName, LoopName},
     record::{Outcome, Planned, Row},
     seen::{Blocked, Kind, Noted, Said},
@@ -26,6 +27,7 @@ pub const fn expected(fault: FaultName) -> &'static str {
         FaultName::CpuHogs => "Starved",
         FaultName::Memory => "exceeded, then under",
         FaultName::Idle | FaultName::SpawnBlocking | FaultName::BlockInPlace => "nothing",
+        FaultName::Leaks => "no more than before",
     }
 }
 
@@ -38,7 +40,11 @@ fn is_expected(fault: FaultName, verdict: Kind) -> bool {
         FaultName::Fsync => matches!(verdict, Kind::InSyscall | Kind::Uninterruptible),
         FaultName::ShortPolls => verdict == Kind::Congested,
         FaultName::CpuHogs => verdict == Kind::Starved,
-        FaultName::Memory | FaultName::Idle | FaultName::SpawnBlocking | FaultName::BlockInPlace => false,
+        FaultName::Memory
+        | FaultName::Idle
+        | FaultName::SpawnBlocking
+        | FaultName::BlockInPlace
+        | FaultName::Leaks => false,
     }
 }
 
@@ -74,8 +80,6 @@ pub struct Case<'a> {
     pub function: Option<&'a str>,
     /// What the monitor published of that loop meanwhile.
     pub noted: &'a [Noted],
-    /// Whether one of those was counted as false.
-    pub any_false: bool,
 }
 
 impl Case<'_> {
@@ -119,8 +123,8 @@ impl Case<'_> {
         {
             return (Outcome::NotProvoked, "the machine gave its thread no processor".to_owned());
         }
-        if self.any_false {
-            return (Outcome::FalseReport, "nothing was to be reported".to_owned());
+        if self.false_reports() > 0 {
+            return (Outcome::FalseReport, format!("expected {}", self.planned.expected));
         }
         let Some((_, first)) = blocked.first() else {
             return match fault.is_quiet() || fault == FaultName::ShortPolls {
@@ -163,6 +167,16 @@ impl Case<'_> {
             Ok(_) => String::new(),
         };
         (Outcome::Right, note)
+    }
+
+    /// Reports of a loop that nothing was wrong with. That it was starved is none, if the system itself says so.
+    pub fn false_reports(&self) -> usize {
+        let is_false = |noted: &&Noted| match &noted.said {
+            _ if noted.starved || self.not_provoked.is_some() => false,
+            Said::Blocked(blocked) => !is_expected(self.planned.fault, blocked.verdict),
+            _ => false,
+        };
+        if self.expects_a_report() { 0 } else { self.noted.iter().filter(is_false).count() }
     }
 
     fn expects_a_report(&self) -> bool {
@@ -222,6 +236,32 @@ pub fn memory_row(
         outcome,
         lasted_ms: lasted.map(|(_, lasted)| lasted.as_secs_f64() * 1e3),
         reports: noted.len(),
+        note,
+    }
+}
+
+/// Whether more is held at the end than after the first faults.
+pub fn leaks_row(planned: Planned, before: Option<Held>, after: Option<Held>) -> Row {
+    let (outcome, note) = match before.zip(after) {
+        None => (Outcome::NotProvoked, "the system does not say what the process holds".to_owned()),
+        Some((before, after)) => match after.more_than(before).as_slice() {
+            [] => (Outcome::Right, format!("from {before} to {after}")),
+            more => (Outcome::Wrong, format!("more {}: from {before} to {after}", more.join(" and "))),
+        },
+    };
+    Row {
+        event_loop: planned.event_loop,
+        fault: planned.fault,
+        expected: planned.expected.to_owned(),
+        seen: outcome == Outcome::Wrong,
+        after_ms: None,
+        verdict: (outcome == Outcome::NotProvoked).then(|| outcome.as_str().to_owned()),
+        task: None,
+        task_right: None,
+        top_frame: None,
+        outcome,
+        lasted_ms: None,
+        reports: 0,
         note,
     }
 }
@@ -296,16 +336,7 @@ mod tests {
         let planned = Planned { event_loop: LoopName::Mio, fault, expected: expected(fault) };
         let not_provoked = not_provoked(fault, &account, LIMIT);
         let function = Some("sleep_in_a_task");
-        Case {
-            planned,
-            limit: LIMIT,
-            account: Some(&account),
-            not_provoked,
-            function,
-            noted: &noted,
-            any_false: false,
-        }
-        .row()
+        Case { planned, limit: LIMIT, account: Some(&account), not_provoked, function, noted: &noted }.row()
     }
 
     #[test]
@@ -355,7 +386,14 @@ mod tests {
             blocked.stack = Err("none".to_owned())
         });
         assert_eq!(congested.outcome, Outcome::Right, "{congested:?}");
-        assert_eq!(row_of(FaultName::ShortPolls, 500, &[Kind::OnCpu], |_| {}).outcome, Outcome::Wrong);
+        let blamed = row_of(FaultName::ShortPolls, 500, &[Kind::Congested, Kind::OnCpu], |_| {});
+        assert_eq!(blamed.outcome, Outcome::FalseReport, "no task is to blame");
+        assert_eq!(
+            row_of(FaultName::SpawnBlocking, 500, &[Kind::InSyscall], |_| {}).outcome,
+            Outcome::FalseReport
+        );
+        let short = row_of(FaultName::ShortPolls, 50, &[Kind::OnCpu], |_| {});
+        assert_eq!(short.outcome, Outcome::NotProvoked);
     }
 
     #[test]
@@ -375,8 +413,8 @@ mod tests {
         let outcome = |fault| {
             let planned = Planned { event_loop: LoopName::Mio, fault, expected: expected(fault) };
             let (account, function) = (Some(&account), None);
-            let (limit, not_provoked, any_false) = (LIMIT, None, false);
-            Case { planned, limit, account, not_provoked, function, noted: &noted, any_false }.row().outcome
+            let (limit, not_provoked) = (LIMIT, None);
+            Case { planned, limit, account, not_provoked, function, noted: &noted }.row().outcome
         };
         assert_eq!(outcome(FaultName::Fsync), Outcome::NotProvoked);
         assert_eq!(outcome(FaultName::CpuHogs), Outcome::Right);

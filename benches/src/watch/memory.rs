@@ -86,7 +86,7 @@ fn touched(bytes: usize) -> Vec<u8> {
 }
 
 /// Bytes of this process in memory, as the system says.
-fn resident() -> Option<u64> {
+pub fn resident() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     resident_in(&status)
 }

@@ -22,7 +22,7 @@ pub enum LoopName {
     Process,
 }
 
-/// What is done to a loop; the last three are no faults, and nothing may be reported while they last.
+/// What is done to a loop; from idle on it is no fault, and nothing may be reported while it lasts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ValueEnum, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FaultName {
@@ -50,6 +50,9 @@ pub enum FaultName {
     SpawnBlocking,
     /// A blocking call where it may block: `tokio::task::block_in_place`.
     BlockInPlace,
+    /// None: at the end of a soak, whether anything was left behind.
+    #[value(skip)]
+    Leaks,
 }
 
 impl LoopName {
@@ -68,7 +71,7 @@ impl LoopName {
 }
 
 impl FaultName {
-    /// All, in the order in which they are provoked.
+    /// All that can be asked for, in the order in which they are provoked.
     pub const ALL: [Self; 12] = [
         Self::Sleep,
         Self::Spin,
@@ -99,19 +102,20 @@ impl FaultName {
             Self::Idle => "idle",
             Self::SpawnBlocking => "spawn-blocking",
             Self::BlockInPlace => "block-in-place",
+            Self::Leaks => "leaks",
         }
     }
 
     /// Whether nothing may be reported while it lasts.
     pub const fn is_quiet(self) -> bool {
-        matches!(self, Self::Idle | Self::SpawnBlocking | Self::BlockInPlace)
+        matches!(self, Self::Idle | Self::SpawnBlocking | Self::BlockInPlace | Self::Leaks)
     }
 
     /// Whether it can happen there: a hand-written loop has no `spawn_blocking`, and `block_in_place` needs several workers.
     pub const fn can_be_on(self, event_loop: LoopName) -> bool {
         match (self, event_loop) {
-            (Self::Memory, LoopName::Process) => true,
-            (Self::Memory, _) | (_, LoopName::Process) => false,
+            (Self::Memory | Self::Leaks, LoopName::Process) => true,
+            (Self::Memory | Self::Leaks, _) | (_, LoopName::Process) => false,
             (Self::SpawnBlocking, at) => !matches!(at, LoopName::Mio),
             (Self::BlockInPlace, at) => matches!(at, LoopName::TokioMultiThread),
             _ => true,

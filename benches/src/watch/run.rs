@@ -7,6 +7,7 @@ use super::{
     desk::{Account, Desk},
     eyes::Eyes,
     fault,
+    held::Held,
     http::{self, Inbox},
     judge::{self, Case},
     load::Load,
@@ -18,7 +19,7 @@ use super::{
     serve_tokio::TokioServer,
     witness::Witness,
 };
-use crate::machine::Machine;
+use crate::{machine::Machine, stats::Shuffler};
 use std::{
     error::Error,
     fmt, io,
@@ -42,6 +43,10 @@ pub struct Settings {
     pub lengths: Vec<f64>,
     /// Which tasks a tokio server has.
     pub tasks: Tasks,
+    /// About how long to go on with faults at random after that, and then to look for leaks.
+    pub soak: Option<Duration>,
+    /// Decides that order.
+    pub seed: u64,
 }
 
 /// Which tasks a tokio server has.
@@ -101,8 +106,39 @@ struct Step {
     wraps: bool,
 }
 
+impl Step {
+    /// About how long it takes in all.
+    fn takes(&self, limit: Duration) -> Duration {
+        let idle = self.planned.fault == FaultName::Idle;
+        self.lasts * if idle { 2 } else { 1 } + limit * 2 + Duration::from_millis(100)
+    }
+}
+
 impl Settings {
+    /// All steps in order; and with a soak as many more at random as fill its time, and the look for leaks.
     fn steps(&self) -> Vec<Step> {
+        let in_order = self.round();
+        let mut steps = in_order.clone();
+        let (Some(soak), false) = (self.soak, in_order.is_empty()) else { return steps };
+        let (mut shuffler, mut left) = (Shuffler::new(self.seed), soak);
+        while !left.is_zero() {
+            let mut round = in_order.clone();
+            shuffler.shuffle(&mut round);
+            for step in round {
+                left = left.saturating_sub(step.takes(self.limit));
+                steps.push(step);
+                if left.is_zero() {
+                    break;
+                }
+            }
+        }
+        let (event_loop, fault) = (LoopName::Process, FaultName::Leaks);
+        let planned = Planned { event_loop, fault, expected: judge::expected(fault) };
+        steps.push(Step { planned, lasts: Duration::ZERO, wraps: false });
+        steps
+    }
+
+    fn round(&self) -> Vec<Step> {
         let mut steps = Vec::new();
         for (turn, &length) in self.lengths.iter().enumerate() {
             let lasts = self.limit.mul_f64(length);
@@ -148,10 +184,21 @@ impl Settings {
         // What starts is over before anything is watched closely; what is reported meanwhile counts as false all the same.
         thread::sleep(self.limit * 2);
 
+        let (warm_up, mut held) = (self.round().len(), None);
         let mut faults = Vec::new();
         for (row, step) in steps.iter().enumerate() {
+            if self.soak.is_some() && row == warm_up {
+                held = held_at_rest();
+            }
             heard(log.tell(Moment::Provoking { row, at: log.now() }))?;
-            let result = stage.play(row, step);
+            let result = match step.planned.fault {
+                FaultName::Leaks => {
+                    let at_rest = held_at_rest();
+                    log.tell(Moment::Provoked { row, at: log.now(), lasted: Duration::ZERO });
+                    judge::leaks_row(step.planned, held, at_rest)
+                }
+                _ => stage.play(row, step),
+            };
             heard(log.tell(Moment::Finished { row, at: log.now(), result: result.clone() }))?;
             faults.push(result);
             // Nothing is wrong now, and nothing may be reported.
@@ -167,6 +214,12 @@ impl Settings {
         heard(log.tell(Moment::Ended(report.clone())))?;
         Ok(report)
     }
+}
+
+/// What is held when the threads have gone that a runtime keeps for a while: 10 s for those that may block.
+fn held_at_rest() -> Option<Held> {
+    thread::sleep(Duration::from_secs(12));
+    Held::now()
 }
 
 /// All that runs meanwhile; dropped in this order.
@@ -232,7 +285,6 @@ impl Stage {
     fn play(&self, row: usize, step: &Step) -> Row {
         let Planned { event_loop, fault, .. } = step.planned;
         self.log.open(row, event_loop, fault);
-        let false_before = self.log.false_reports();
         if fault == FaultName::Memory {
             return self.ramp(row, step);
         }
@@ -253,18 +305,13 @@ impl Stage {
         });
         self.settle(fault, not_provoked.is_none());
         let noted = self.log.close();
-        let any_false = self.log.false_reports() > false_before && !noted.is_empty();
-        let (planned, limit) = (step.planned, self.limit);
-        Case {
-            planned,
-            limit,
-            account: account.as_ref().ok(),
-            not_provoked,
-            function,
-            noted: &noted,
-            any_false,
+        let (planned, limit, account) = (step.planned, self.limit, account.as_ref().ok());
+        let case = Case { planned, limit, account, not_provoked, function, noted: &noted };
+        if fault == FaultName::ShortPolls {
+            // Only now is it known.
+            self.log.were_false(case.false_reports());
         }
-        .row()
+        case.row()
     }
 
     /// Waits until what is to be published has been, or too long.
@@ -295,7 +342,7 @@ impl Stage {
     /// Lays the fault ready, asks the server for it, and waits for its account.
     fn provoke(&self, step: &Step) -> (Result<Account, String>, Option<&'static str>) {
         let Planned { event_loop, fault, .. } = step.planned;
-        let ready = match fault::lay(fault, event_loop, step.lasts, self.limit) {
+        let ready = match fault::lay(fault, step.lasts, self.limit) {
             Ok(ready) => ready,
             Err(error) => return (Err(format!("it cannot be laid ready: {error}")), None),
         };
@@ -348,5 +395,63 @@ fn ask(address: SocketAddr, number: u64, patience: Duration) -> io::Result<u16> 
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(soak: Option<Duration>) -> Settings {
+        Settings {
+            limit: Duration::from_millis(100),
+            loops: vec![LoopName::TokioMultiThread, LoopName::Mio],
+            faults: vec![FaultName::Sleep, FaultName::Fsync, FaultName::BlockInPlace, FaultName::Memory],
+            lengths: vec![1.4, 5.0],
+            tasks: Tasks::Both,
+            soak,
+            seed: 7,
+        }
+    }
+
+    #[test]
+    fn each_fault_comes_once_for_each_length_on_each_loop_that_can_have_it() {
+        let steps = settings(None).steps();
+        let names: Vec<_> = steps.iter().map(|step| (step.planned.event_loop, step.planned.fault)).collect();
+        use FaultName::{BlockInPlace, Fsync, Memory, Sleep};
+        use LoopName::{Mio, Process, TokioMultiThread as Multi};
+        let once = [
+            (Multi, Sleep),
+            (Multi, Fsync),
+            (Multi, BlockInPlace),
+            (Mio, Sleep),
+            (Mio, Fsync),
+            (Process, Memory),
+        ];
+        assert_eq!(names, [once, once].concat());
+        assert_eq!((steps[0].lasts.as_millis(), steps[6].lasts.as_millis()), (140, 500));
+        assert_ne!(steps[0].wraps, steps[6].wraps, "in turns");
+        assert!(steps[1].wraps && steps[7].wraps, "or nothing would tell which task it is");
+    }
+
+    #[test]
+    fn a_soak_goes_on_at_random_for_its_time_and_then_looks_for_leaks() {
+        let soak = Duration::from_secs(60);
+        let steps = settings(Some(soak)).steps();
+        let (last, faults) = steps.split_last().unwrap();
+        assert_eq!(last.planned.fault, FaultName::Leaks);
+        let more = &faults[12..];
+        let takes: Duration = more.iter().map(|step| step.takes(Duration::from_millis(100))).sum();
+        assert!(takes >= soak && takes < soak + Duration::from_secs(5), "{takes:?}");
+        assert_ne!(more[..12], faults[..12]);
+        assert_eq!(settings(Some(soak)).steps(), steps, "the same for the same seed");
+    }
+
+    #[test]
+    fn what_goes_with_no_loop_is_nothing_to_do() {
+        let mut settings = settings(Some(Duration::from_secs(1)));
+        (settings.loops, settings.faults) = (vec![LoopName::Mio], vec![FaultName::BlockInPlace]);
+        let (moments, _told) = mpsc::channel();
+        assert!(matches!(settings.run(moments), Err(CannotRun::NothingToDo)));
     }
 }
