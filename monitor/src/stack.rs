@@ -72,6 +72,12 @@ pub enum CaptureError {
         /// The signal.
         signal: i32,
     },
+    /// The thread handles a fault: it has such a signal blocked. The stack for signals may be too small for a second one, so none
+    /// was sent.
+    InFaultHandler {
+        /// The fault's signal.
+        signal: i32,
+    },
     /// Somebody put another handler in the place of ours. Nothing was sent.
     HandlerReplaced {
         /// The signal.
@@ -105,6 +111,12 @@ impl fmt::Display for CaptureError {
                 write!(
                     f,
                     "the thread blocks signal {signal}: set another capture_signal, or capture mode Ptrace"
+                )
+            }
+            Self::InFaultHandler { signal } => {
+                write!(
+                    f,
+                    "the thread handles signal {signal}, a fault: set capture mode Ptrace to see where it is"
                 )
             }
             Self::HandlerReplaced { signal } => write!(

@@ -17,15 +17,20 @@ pub(super) use lines::frames_with_lines;
 pub(super) use modules::Module;
 pub(super) use names::frames;
 
-use super::{Capture, CaptureError, CaptureMode, Probe};
+use super::{Capture, CaptureError, CaptureMode, Incomplete, Probe};
 use signal::{Claim, Order};
 use std::fmt;
 use std::process;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 use unwind::{Copied, Registers, Unwinder};
 
 /// How long a thread that is in the midst of the copy is waited for: it needs a few µs, once it has a CPU.
 const COPYING: Duration = Duration::from_millis(20);
+/// How often a thread is asked again whose stack could not be followed.
+const MOST_AGAIN: u32 = 2;
+/// Before it is: so that it is elsewhere.
+const PAUSE: Duration = Duration::from_micros(200);
 
 /// A thread whose stack can be asked for.
 #[derive(Clone, Debug)]
@@ -62,12 +67,24 @@ pub struct Capturer {
     unwinder: Option<Box<Unwinder>>,
 }
 
-enum Asked {
-    /// The handler will answer.
+/// A request.
+struct Asked {
+    target: Target,
+    probe: Option<Probe>,
+    by: By,
+    /// How often it was made again, and what came of it before.
+    again: u32,
+    before: Option<Capture>,
+}
+
+/// Who will answer.
+enum By {
+    /// The handler.
     Signal(Claim),
-    /// Asked for, when there is time.
-    Ptrace(Claim, Target),
-    Passive(Target),
+    /// A tracer, when there is time.
+    Ptrace(Claim),
+    /// The kernel.
+    Passive,
 }
 
 impl fmt::Debug for Capturer {
@@ -110,8 +127,17 @@ impl Capturer {
     }
 
     /// Asks for the stack, and does not wait. A request before that has not been answered is taken back.
+    ///
+    /// # Errors
+    /// Whatever is known at once to stand in the way.
     pub fn request(&mut self, target: &Target, probe: Option<Probe>) -> Result<(), CaptureError> {
         self.cancel();
+        let by = self.ask(target, probe)?;
+        self.asked = Some(Asked { target: target.clone(), probe, by, again: 0, before: None });
+        Ok(())
+    }
+
+    fn ask(&self, target: &Target, probe: Option<Probe>) -> Result<By, CaptureError> {
         if self.mode == CaptureMode::Off {
             return Err(CaptureError::Off);
         }
@@ -119,64 +145,82 @@ impl Capturer {
             return Err(CaptureError::NoThread);
         }
         let claim = || Claim::take().ok_or(CaptureError::Busy);
-        self.asked = Some(match self.mode {
+        Ok(match self.mode {
             CaptureMode::Signal => {
                 passive::can_be_asked(target.thread, self.signal)?;
                 let mut claim = claim()?;
                 signal::ask(&mut claim, target.thread, self.signal, target.order(probe))?;
-                Asked::Signal(claim)
+                By::Signal(claim)
             }
-            CaptureMode::Ptrace => Asked::Ptrace(claim()?, target.clone()),
-            CaptureMode::Passive | CaptureMode::Off => Asked::Passive(target.clone()),
-        });
-        Ok(())
+            CaptureMode::Ptrace => By::Ptrace(claim()?),
+            CaptureMode::Passive | CaptureMode::Off => By::Passive,
+        })
     }
 
     /// The answer to what was asked, waited for so long at most; none: not yet, or nothing was asked.
+    ///
+    /// At some instructions the unwind tables are of no use: where a panic goes on in another frame, or in a library that is being
+    /// unloaded. A thread that was there is asked again, while there is time.
     pub fn answer(&mut self, patience: Duration) -> Option<Result<Capture, CaptureError>> {
-        if self.forget_the_parents() {
-            return Some(Err(CaptureError::NoThread));
+        let begun = Instant::now();
+        loop {
+            let answer = self.answer_once(patience.saturating_sub(begun.elapsed()));
+            let asked = self.asked.as_mut()?;
+            match answer {
+                Some(Ok(capture)) if asked.again < MOST_AGAIN && may_be_better(&capture) => {
+                    asked.again += 1;
+                    asked.before = Some(capture);
+                    asked.by = By::Passive; // what it had is given back
+                    let (target, probe) = (asked.target.clone(), asked.probe);
+                    thread::sleep(PAUSE);
+                    match self.ask(&target, probe) {
+                        Ok(by) => self.asked.as_mut()?.by = by,
+                        Err(_) => return self.asked.take()?.before.map(Ok),
+                    }
+                }
+                Some(answer) => {
+                    return Some(
+                        self.asked.take()?.before.map(Ok).filter(|_| answer.is_err()).unwrap_or(answer),
+                    );
+                }
+                None if asked.before.is_some() => {
+                    let before = asked.before.take();
+                    self.cancel();
+                    return before.map(Ok);
+                }
+                None => return None,
+            }
         }
-        let unwinder = self.unwinder.get_or_insert_with(|| Box::new(Unwinder::new()));
-        let answer = match self.asked.as_mut()? {
-            Asked::Signal(claim) => {
-                if !claim.wait(patience) {
-                    return None;
-                }
-                unwound(claim, unwinder)
-            }
-            Asked::Ptrace(claim, target) => {
-                match ptrace::copy(claim, target.thread, target.order(None), patience) {
-                    Ok(false) => return None,
-                    Ok(true) => unwound(claim, unwinder),
-                    Err(error) => Err(error),
-                }
-            }
-            Asked::Passive(target) => passive::look(target.thread, target.stack, |registers, stack| {
-                Capture { trace: unwinder.unwind(registers, stack), said: None, in_handler: Duration::ZERO }
-            }),
-        };
-        self.asked = None;
-        Some(answer)
     }
 
-    /// What was asked before a `fork`, a thread of the parent answers to the parent.
-    fn forget_the_parents(&mut self) -> bool {
-        let parents = match &self.asked {
-            Some(Asked::Signal(claim) | Asked::Ptrace(claim, _)) => !claim.is_of_this_process(),
-            Some(Asked::Passive(target)) => target.process != process::id(),
-            None => false,
-        };
-        if parents {
-            self.asked = None;
+    fn answer_once(&mut self, patience: Duration) -> Option<Result<Capture, CaptureError>> {
+        let asked = self.asked.as_mut()?;
+        if asked.is_the_parents() {
+            return Some(Err(CaptureError::NoThread));
         }
-        parents
+        let Target { thread, stack, .. } = asked.target;
+        let unwinder = self.unwinder.get_or_insert_with(|| Box::new(Unwinder::new()));
+        Some(match &mut asked.by {
+            By::Signal(claim) if claim.wait(patience) => unwound(claim, unwinder),
+            By::Signal(_) => return None,
+            By::Ptrace(claim) => match ptrace::copy(claim, thread, asked.target.order(None), patience) {
+                Ok(false) => return None,
+                Ok(true) => unwound(claim, unwinder),
+                Err(error) => Err(error),
+            },
+            By::Passive => passive::look(thread, stack, |registers, stack| Capture {
+                trace: unwinder.unwind(registers, stack),
+                said: None,
+                in_handler: Duration::ZERO,
+            }),
+        })
     }
 
     /// Takes the request back: a late handler does nothing.
     pub fn cancel(&mut self) {
-        if !self.forget_the_parents()
-            && let Some(Asked::Signal(mut claim)) = self.asked.take()
+        if let Some(asked) = self.asked.take()
+            && !asked.is_the_parents()
+            && let By::Signal(mut claim) = asked.by
             && !claim.withdraw()
         {
             claim.wait(COPYING); // else it is left to itself, and the place is taken until it is done
@@ -184,6 +228,9 @@ impl Capturer {
     }
 
     /// Asks, and waits at most so long.
+    ///
+    /// # Errors
+    /// If there is no stack, why.
     pub fn capture(
         &mut self,
         target: &Target,
@@ -196,6 +243,19 @@ impl Capturer {
             Err(CaptureError::TimedOut { after: patience })
         })
     }
+}
+
+impl Asked {
+    /// Asked before a `fork`: the thread is the parent's, and what it left is.
+    fn is_the_parents(&self) -> bool {
+        self.target.process != process::id()
+    }
+}
+
+/// Whether it would be another stack a moment later.
+fn may_be_better(capture: &Capture) -> bool {
+    let why = capture.trace.incomplete();
+    matches!(why, Some(Incomplete::NoModule { .. } | Incomplete::NoTables { .. } | Incomplete::Lost { .. }))
 }
 
 /// Walks what was copied.

@@ -3,13 +3,14 @@
 //! Owns the reading of `/proc/self/task`, for what a stack needs. Not here: why a thread is blocked (`kernel.rs`).
 
 use super::memory;
-use super::signal::{MOST, MOST_FOREIGN};
+use super::signal::{MOST, MOST_FOREIGN, may_be_in_handler};
 use super::unwind::{Copied, Registers};
 use crate::stack::CaptureError;
 use std::fs;
 use std::io;
 
 const PAGE: u64 = 4_096;
+const FAULTS: [i32; 5] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGABRT, libc::SIGILL, libc::SIGFPE];
 
 /// Whether the thread is there, and lets the signal through.
 pub(super) fn can_be_asked(thread: u32, signal: i32) -> Result<(), CaptureError> {
@@ -22,9 +23,18 @@ pub(super) fn can_be_asked(thread: u32, signal: i32) -> Result<(), CaptureError>
     if field("State").is_some_and(|state| state.starts_with(['Z', 'X'])) {
         return Err(CaptureError::NoThread);
     }
-    let blocked = field("SigBlk").and_then(|mask| u64::from_str_radix(mask, 16).ok()).unwrap_or(0);
-    let blocked = u32::try_from(signal - 1).is_ok_and(|bit| blocked.checked_shr(bit).unwrap_or(0) & 1 == 1);
-    if blocked { Err(CaptureError::SignalBlocked { signal }) } else { Ok(()) }
+    let mask = field("SigBlk").and_then(|mask| u64::from_str_radix(mask, 16).ok()).unwrap_or(0);
+    let has =
+        |signal: i32| u32::try_from(signal - 1).is_ok_and(|bit| mask.checked_shr(bit).unwrap_or(0) & 1 == 1);
+    if has(signal) {
+        let passes = may_be_in_handler(thread, mask);
+        return if passes { Ok(()) } else { Err(CaptureError::SignalBlocked { signal }) };
+    }
+    // A fault's signal is blocked while it is handled, and hardly ever else.
+    match FAULTS.into_iter().find(|&fault| has(fault)) {
+        Some(signal) => Err(CaptureError::InFaultHandler { signal }),
+        None => Ok(()),
+    }
 }
 
 fn read(thread: u32, file: &'static str) -> Result<String, CaptureError> {

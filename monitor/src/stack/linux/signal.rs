@@ -174,6 +174,10 @@ impl Claim {
         let idle = u64::from(half(self.count, IDLE));
         let asked = phase(word) == ASKED;
         let withdrawn = asked && SLOT.word.compare_exchange(word, idle, Relaxed, Relaxed).is_ok();
+        if withdrawn {
+            let thread = (word >> 32) as u32;
+            let _ = recent(thread).compare_exchange(thread, 0, Relaxed, Relaxed);
+        }
         self.count = (self.count + 1) & (u32::MAX >> 2);
         withdrawn
     }
@@ -235,7 +239,7 @@ impl Claim {
     }
 
     /// Whether it is of this process, and not of that before a `fork`.
-    pub(super) fn is_of_this_process(&self) -> bool {
+    fn is_of_this_process(&self) -> bool {
         self.owner >> 32 == u64::from(process::id())
     }
 }
@@ -290,6 +294,21 @@ impl Copying {
         // SAFETY: the word is static; a wake-up that nobody waits for does nothing.
         let _ = unsafe { syscall!(Sysno::futex, futex(), operation, 1) };
     }
+}
+
+/// Threads that were in our handler lately, each at the place of its number: they may not have left it.
+static RECENT: [AtomicU32; 64] = [const { AtomicU32::new(0) }; 64];
+
+fn recent(thread: u32) -> &'static AtomicU32 {
+    &RECENT[thread as usize % RECENT.len()]
+}
+
+/// Whether a thread has all signals blocked because it is, maybe, still in our handler, which has answered: it will come out.
+/// Not so, if it did not answer the last time.
+pub(super) fn may_be_in_handler(thread: u32, blocked: u64) -> bool {
+    /// All but the two that cannot be blocked, and those that the C library keeps for itself.
+    const ALL: u32 = 60;
+    blocked.count_ones() >= ALL && recent(thread).load(Relaxed) == thread
 }
 
 /// The half of `word` that changes with the phase: the lower one, on these machines the first.
@@ -448,15 +467,18 @@ extern "C" fn handler(signal: c_int, info: *mut siginfo_t, context: *mut c_void)
     let errno = unsafe { libc::__errno_location() };
     // SAFETY: this thread's own.
     let before = unsafe { *errno };
-    if is_ours(info) {
+    // Of signals of a kind the system keeps one: that of somebody else may have come in the place of ours.
+    if phase(SLOT.word.load(Relaxed)) == ASKED {
         // SAFETY: takes nothing and always succeeds.
         let thread = unsafe { syscall!(Sysno::gettid) }.unwrap_or(0) as u32;
         if let Some(copying) = Copying::take(thread) {
+            recent(thread).store(thread, Relaxed);
             // SAFETY: of this handler (invariant 7).
             let (pc, registers, sp) = registers(unsafe { &*context.cast::<ucontext_t>() });
             copying.finish(pc, registers, sp, begun);
         }
-    } else {
+    }
+    if !is_ours(info) {
         chain(signal, info, context);
     }
     // SAFETY: this thread's own.

@@ -176,14 +176,17 @@ impl Unwinder {
                 Step::Caller => {}
                 Step::First => break None,
                 Step::Beyond if stack.cut => break Some(Incomplete::TooLarge),
-                Step::Beyond if !stack.own => break Some(Incomplete::OtherStack),
                 Step::Beyond | Step::Lost if !stack.held => break Some(Incomplete::Passive),
                 Step::Beyond | Step::Lost => break Some(Incomplete::Lost { address: walk.registers.pc }),
             }
         };
-        let not_own = || (!stack.own).then_some(Incomplete::OtherStack);
-        let not_held = || (!stack.held).then_some(Incomplete::Passive);
-        StackTrace::new(walk.places, walk.hasher.finish(), ended.or_else(not_own).or_else(not_held))
+        // That of another stack ends where that was begun, which some say in their tables and others do not.
+        let ended = match ended {
+            _ if !stack.own => Some(Incomplete::OtherStack),
+            None if !stack.held => Some(Incomplete::Passive),
+            ended => ended,
+        };
+        StackTrace::new(walk.places, walk.hasher.finish(), ended)
     }
 
     fn read_again(&mut self) {
