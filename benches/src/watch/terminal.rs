@@ -68,19 +68,25 @@ impl Screen {
     /// that nobody looks on.
     pub fn follow(mut self, moments: Receiver<Moment>, history: &mut History) -> io::Result<Ending> {
         let mut chosen = Chosen::default();
+        let mut is_new = true;
         loop {
-            if let Some(ending) = take_all(&moments, history) {
-                return Ok(ending);
+            match take_all(&moments, history) {
+                Told::Nothing => {}
+                Told::Something => is_new = true,
+                Told::Everything(ending) => return Ok(ending),
             }
-            self.terminal.draw(|frame| picture::draw(frame, history, chosen))?;
+            if std::mem::take(&mut is_new) {
+                self.terminal.draw(|frame| picture::draw(frame, history, chosen))?;
+            }
             // More keys may be there at once, and wait for no picture.
             let mut patience = PERIOD;
             while event::poll(patience)? {
                 patience = Duration::ZERO;
+                is_new = true;
                 match event::read()? {
                     Event::Key(key) if is_quit(&key) => return Ok(Ending::Quit),
                     Event::Key(key) if key.kind != KeyEventKind::Release => {
-                        choose(key.code, &mut chosen, history)
+                        choose(key.code, &mut chosen, history);
                     }
                     _ => {}
                 }
@@ -92,15 +98,24 @@ impl Screen {
     }
 }
 
-/// Takes in what is there. Says how it ended, if it did.
-fn take_all(moments: &Receiver<Moment>, history: &mut History) -> Option<Ending> {
+/// What has come since the last look.
+enum Told {
+    Nothing,
+    Something,
+    Everything(Ending),
+}
+
+/// Takes in what is there.
+fn take_all(moments: &Receiver<Moment>, history: &mut History) -> Told {
+    let mut told = Told::Nothing;
     loop {
         match moments.try_recv() {
             Ok(moment) => history.take(moment),
-            Err(_) if history.is_over() => return Some(Ending::Ended),
-            Err(TryRecvError::Empty) => return None,
-            Err(TryRecvError::Disconnected) => return Some(Ending::Cut),
+            Err(_) if history.is_over() => return Told::Everything(Ending::Ended),
+            Err(TryRecvError::Empty) => return told,
+            Err(TryRecvError::Disconnected) => return Told::Everything(Ending::Cut),
         }
+        told = Told::Something;
     }
 }
 
