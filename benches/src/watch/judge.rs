@@ -116,11 +116,8 @@ impl Case<'_> {
         if let Some(why) = &self.not_provoked {
             return (Outcome::NotProvoked, why.clone());
         }
-        // It is another fault then, and not the lab's.
-        if self.expects_a_report()
-            && fault != FaultName::CpuHogs
-            && self.noted.iter().any(|noted| noted.starved)
-        {
+        if self.expects_a_report() && fault != FaultName::CpuHogs && self.was_starved(blocked) {
+            // It is another fault then, and not the lab's.
             return (Outcome::NotProvoked, "the machine gave its thread no processor".to_owned());
         }
         if self.false_reports() > 0 {
@@ -177,6 +174,16 @@ impl Case<'_> {
             _ => false,
         };
         if self.expects_a_report() { 0 } else { self.noted.iter().filter(is_false).count() }
+    }
+
+    /// It was reported as starved, and somebody else than the monitor says that it was: the witness, or the fault's own clock, by
+    /// which it waited for half of what the monitor could see of it. The kernel counts a wait when it is over.
+    fn was_starved(&self, blocked: &[(Instant, &Blocked)]) -> bool {
+        let processor = self.account.and_then(|account| account.measured.processor);
+        let waited = processor.is_some_and(|processor| processor.waited >= self.limit.mul_f64(0.4));
+        let starved = |blocked: &Blocked| blocked.verdict == Kind::Starved;
+        self.noted.iter().any(|noted| noted.starved)
+            || (waited && blocked.iter().any(|(_, blocked)| starved(blocked)))
     }
 
     fn expects_a_report(&self) -> bool {
@@ -306,7 +313,10 @@ fn is_own(frame: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::watch::{clock::Measured, seen::tests::blocked};
+    use crate::watch::{
+        clock::{Measured, Processor},
+        seen::tests::blocked,
+    };
 
     const LIMIT: Duration = Duration::from_millis(100);
 
@@ -419,6 +429,22 @@ mod tests {
         assert_eq!(outcome(FaultName::Fsync), Outcome::NotProvoked);
         assert_eq!(outcome(FaultName::CpuHogs), Outcome::Right);
         assert_eq!(outcome(FaultName::ShortPolls), Outcome::Right);
+    }
+
+    #[test]
+    fn the_faults_own_clock_knows_of_a_wait_that_the_witness_could_not_see_yet() {
+        let of = |waited| {
+            let mut account = account(250);
+            let waited = Duration::from_millis(waited);
+            account.measured.processor = Some(Processor { had: Duration::ZERO, waited });
+            let at = account.measured.begin + LIMIT;
+            let noted = [Noted { at, ..blocked(LoopName::Mio, Kind::Starved) }];
+            let fault = FaultName::Spin;
+            let planned = Planned { event_loop: LoopName::Mio, fault, expected: expected(fault) };
+            let (account, function, not_provoked) = (Some(&account), None, None);
+            Case { planned, limit: LIMIT, account, not_provoked, function, noted: &noted }.row().outcome
+        };
+        assert_eq!((of(40), of(39)), (Outcome::NotProvoked, Outcome::Wrong));
     }
 
     #[test]
