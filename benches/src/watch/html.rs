@@ -105,7 +105,8 @@ fn table(report: &Report) -> Markup {
         "task",
         "top of stack",
     ];
-    let rows: Vec<_> = report.faults.iter().enumerate().collect();
+    let mut rows: Vec<_> = report.faults.iter().enumerate().collect();
+    rows.sort_by_key(|(_, row)| row.event_loop);
     html! {
         div.wide {
             table {
@@ -257,6 +258,17 @@ mod tests {
             assert!(words.contains(part), "no {part:?} in {words}");
         }
         assert!(!words.contains("left before its end"));
+    }
+
+    #[test]
+    fn rows_of_one_loop_stand_together_and_keep_their_numbers() {
+        let (mut report, history) = whole();
+        report.faults.push(row(0, Outcome::Right));
+        let (text, _) = read(&page(&report, &history));
+        let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(words.matches("tokio-current-thread1sleep").count(), 1);
+        assert!(words.find("5sleepright") < words.find("mio2spin"), "{words}");
+        assert!(words.contains("5sleepright"), "{words}");
     }
 
     #[test]

@@ -23,6 +23,8 @@ const BAR: f64 = 20.0;
 const CURVE: f64 = 42.0;
 const CURVES: f64 = 36.0;
 const AXIS: f64 = 24.0;
+/// A band that is narrower has no number: there would be one above the other.
+const NUMBERED: f64 = 14.0;
 /// Points of one curve, at most.
 const POINTS: usize = 1_000;
 
@@ -104,7 +106,9 @@ fn fault(scale: &Scale, place: usize, track: &Track, now: Duration) -> Markup {
             title {
                 (place + 1) ": " (words::planned(&track.planned)) (lasted) ", " (outcome) " (from " (words::clock(from)) ")"
             }
-            text.small x=(number(left)) y=(BARS - 3.0) { (place + 1) }
+            @if right - left >= NUMBERED {
+                text.small x=(number(left)) y=(BARS - 3.0) { (place + 1) }
+            }
             rect.watched x=(number(left)) y=(BARS) width=(number((right - left).max(1.0))) height=(BAR) {}
             rect.lasted x=(number(left)) y=(BARS) width=(number((scale.x(over) - left).max(1.0))) height=(BAR) {}
         }
@@ -211,6 +215,15 @@ mod tests {
         // The last lane's load is unknown; that of the others has one point a figure.
         assert_eq!(drawn.matches("<polyline").count(), 4);
         assert!(!drawn.contains("NaN") && !drawn.contains("inf"));
+    }
+
+    #[test]
+    fn numbers_that_have_no_room_are_left_out() {
+        let mut history = history(usize::MAX);
+        let numbers = |history: &History| drawn(history, 0).into_string().matches("y=\"11\"").count();
+        assert_eq!(numbers(&history), 4);
+        history.take(load(600_000, 2_000.0, 1));
+        assert_eq!(numbers(&history), 0, "after ten minutes each band is narrow");
     }
 
     #[test]
