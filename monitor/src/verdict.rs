@@ -79,12 +79,13 @@ impl TimeSplit {
 }
 
 impl fmt::Display for TimeSplit {
+    /// All four in ms; from a second on in s.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { observed, on_cpu, run_queue, asleep } = self;
-        write!(
-            f,
-            "of {observed:.1?}: {on_cpu:.1?} on CPU, {run_queue:.1?} waiting for a CPU, {asleep:.1?} asleep"
-        )
+        let (unit, each) = if self.observed < Duration::from_secs(1) { ("ms", 1e3) } else { ("s", 1.0) };
+        let shown = |time: Duration| format!("{:.1}{unit}", time.as_secs_f64() * each);
+        let [observed, on_cpu] = [self.observed, self.on_cpu].map(shown);
+        let [run_queue, asleep] = [self.run_queue, self.asleep].map(shown);
+        write!(f, "of {observed}: {on_cpu} on CPU, {run_queue} waiting for a CPU, {asleep} asleep")
     }
 }
 
@@ -334,6 +335,15 @@ mod tests {
                 assert_eq!(split, TimeSplit::new(ms(100), ms(10), ms(20 + waited)));
             }
         }
+    }
+
+    #[test]
+    fn a_split_is_shown_in_one_unit() {
+        let us = Duration::from_micros;
+        let split = TimeSplit::new(us(77_900), us(54), us(0));
+        assert_eq!(split.to_string(), "of 77.9ms: 0.1ms on CPU, 0.0ms waiting for a CPU, 77.8ms asleep");
+        let split = TimeSplit::new(us(90_000_000), us(1_500_000), us(77_900));
+        assert_eq!(split.to_string(), "of 90.0s: 1.5s on CPU, 0.1s waiting for a CPU, 88.4s asleep");
     }
 
     #[test]
