@@ -160,7 +160,7 @@ impl Lanes {
         match lane {
             Lane::BarePoll => polls_by_hand(steps, |future| future),
             Lane::MonitoredPoll => polls_by_hand(steps, Monitored::new),
-            Lane::BareTurn => each(steps, thread_time, || (0..steps).for_each(|turn| work(turn))),
+            Lane::BareTurn => each(steps, thread_time, || (0..steps).for_each(work)),
             Lane::WatchedTurn => {
                 let turns = &mut self.turns;
                 each(steps, thread_time, || {
