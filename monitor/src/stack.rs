@@ -26,7 +26,7 @@ use std::time::Duration;
 ///
 /// | | the blocked call may notice | the thread is stopped for | stack |
 /// |---|---|---|---|
-/// | `Signal` | raw C sleeps, polls and timed waits end early with `EINTR`; what std does goes on | 1 to 2 µs | whole |
+/// | `Signal` | raw C sleeps, polls and timed waits end early with `EINTR`; what std does goes on | under 1 µs, 6 µs with 256 KiB of stack | whole |
 /// | `Ptrace` | no, but for `epoll_wait` and sockets with a timeout | 10 to 20 µs | whole |
 /// | `Passive` | no | not at all | its top |
 ///

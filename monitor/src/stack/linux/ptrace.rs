@@ -62,7 +62,7 @@ pub(super) fn copy(
     let copying = Some(claim.begin(thread, order));
     let mut job = Job { thread, deadline, copying, outcome: Outcome::NoThread };
     let run = signals::blocked(|| run(&mut job));
-    claim.end();
+    claim.end(job.copying);
     if let Err(error) = run {
         return Err(CaptureError::System { call: "clone", errno: error.raw_os_error().unwrap_or(0) });
     }

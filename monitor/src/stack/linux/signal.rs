@@ -133,11 +133,11 @@ impl Claim {
         SLOT.owner.compare_exchange(before, owner, Acquire, Relaxed).ok()?;
         let word = SLOT.word.load(Acquire); // edge DONE, of one who copied for an owner that is gone
         let mut claim = Self { owner, count: (word as u32 >> 2).wrapping_add(1) & (u32::MAX >> 2) };
-        if forked {
-            // The thread that copied, if any, is of the parent.
-            claim.idle(MOST);
-        } else if phase(word) == DONE {
-            claim.clear();
+        match phase(word) {
+            DONE => claim.clear(),
+            COPYING => claim.idle(MOST), // the thread that copied is of the process before the `fork`
+            ASKED => claim.idle(0),
+            _ => {}
         }
         Some(claim)
     }
@@ -231,10 +231,10 @@ impl Claim {
         Copying { word }
     }
 
-    /// The tracer has ended. Had it nothing to copy, or did not come to an end of it, nobody copies any more.
-    pub(super) fn end(&mut self) {
+    /// The tracer has ended; it has copied nothing, if its right to do so is still there. Whatever it did, nobody copies any more.
+    pub(super) fn end(&mut self, copying: Option<Copying>) {
         if phase(SLOT.word.load(Acquire)) != DONE {
-            self.idle(MOST); // edge DONE does not matter: nothing is read
+            self.idle(if copying.is_some() { 0 } else { MOST });
         }
     }
 
