@@ -141,6 +141,6 @@ fn what_watching_costs_is_measured_judged_and_written() {
         assert!(lane["ns"]["median"].as_f64().unwrap() > 0.0, "{lane}");
     }
     let targets = document["targets"].as_array().unwrap();
-    assert_eq!(targets.len(), if cfg!(target_os = "linux") { 7 } else { 5 });
+    assert_eq!(targets.len(), if cfg!(target_os = "linux") { 9 } else { 7 });
     assert!(text(&output.stderr).contains("What watching costs"));
 }

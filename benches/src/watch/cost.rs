@@ -64,7 +64,9 @@ impl Settings {
     /// # Errors
     /// When the monitor, a runtime or a thread cannot be started.
     pub fn run(&self, progress: &Progress) -> io::Result<Outcome> {
-        let monitor = Monitor::builder().thread_name(own::THREAD).start().map_err(io::Error::other)?;
+        // A busy machine may starve a loop: what is printed of that is not of interest here.
+        let builder = Monitor::builder().thread_name(own::THREAD).print_blocking_reports(false);
+        let monitor = builder.start().map_err(io::Error::other)?;
         let mut lanes = Lanes::new(&monitor)?;
         let mut order = Lane::ALL;
         let mut times = vec![Vec::with_capacity(self.rounds); Lane::ALL.len()];

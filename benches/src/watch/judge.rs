@@ -51,7 +51,8 @@ fn is_expected(fault: FaultName, verdict: Kind) -> bool {
 /// Why a fault does not count as provoked; none if it does.
 pub fn not_provoked(fault: FaultName, account: &Account, limit: Duration) -> Option<String> {
     let measured = &account.measured;
-    if let Some(why) = &measured.why_not {
+    // What speaks against short polls matters only if what was reported is not what is expected of them.
+    if let Some(why) = measured.why_not.as_ref().filter(|_| fault != FaultName::ShortPolls) {
         return Some(why.clone());
     }
     let (lasted, least) = (measured.lasted(), limit.mul_f64(PROVOKED));
@@ -120,6 +121,11 @@ impl Case<'_> {
             // It is another fault then, and not the lab's.
             return (Outcome::NotProvoked, "the machine gave its thread no processor".to_owned());
         }
+        if let Some(why) = self.doubt()
+            && self.unexpected() > 0
+        {
+            return (Outcome::NotProvoked, why.to_owned());
+        }
         if self.false_reports() > 0 {
             return (Outcome::FalseReport, format!("expected {}", self.planned.expected));
         }
@@ -168,12 +174,22 @@ impl Case<'_> {
 
     /// Reports of a loop that nothing was wrong with. That it was starved is none, if the system itself says so.
     pub fn false_reports(&self) -> usize {
-        let is_false = |noted: &&Noted| match &noted.said {
-            _ if noted.starved || self.not_provoked.is_some() => false,
-            Said::Blocked(blocked) => !is_expected(self.planned.fault, blocked.verdict),
+        let may_be_wrong = self.not_provoked.is_some() || self.doubt().is_some();
+        if self.expects_a_report() || may_be_wrong { 0 } else { self.unexpected() }
+    }
+
+    fn unexpected(&self) -> usize {
+        let is_unexpected = |noted: &&Noted| match &noted.said {
+            Said::Blocked(blocked) => !noted.starved && !is_expected(self.planned.fault, blocked.verdict),
             _ => false,
         };
-        if self.expects_a_report() { 0 } else { self.noted.iter().filter(is_false).count() }
+        self.noted.iter().filter(is_unexpected).count()
+    }
+
+    /// Why these were no short polls.
+    fn doubt(&self) -> Option<&str> {
+        let account = self.account.filter(|_| self.planned.fault == FaultName::ShortPolls)?;
+        account.measured.why_not.as_deref()
     }
 
     /// It was reported as starved, and somebody else than the monitor says that it was: the witness, or the fault's own clock, by
@@ -402,6 +418,19 @@ mod tests {
             row_of(FaultName::SpawnBlocking, 500, &[Kind::InSyscall], |_| {}).outcome,
             Outcome::FalseReport
         );
+        let doubtful = |verdict| {
+            let mut account = account(500);
+            account.measured.why_not = Some("a short poll took 35 ms".to_owned());
+            let (fault, at) = (FaultName::ShortPolls, account.measured.begin + LIMIT);
+            let planned = Planned { event_loop: LoopName::Mio, fault, expected: expected(fault) };
+            let noted = [Noted { at, ..blocked(LoopName::Mio, verdict) }];
+            let not_provoked = not_provoked(fault, &account, LIMIT);
+            let (account, function) = (Some(&account), None);
+            let case = Case { planned, limit: LIMIT, account, not_provoked, function, noted: &noted };
+            (case.row().outcome, case.false_reports())
+        };
+        assert_eq!(doubtful(Kind::Congested), (Outcome::Right, 0));
+        assert_eq!(doubtful(Kind::OnCpu), (Outcome::NotProvoked, 0), "it may have been the task's doing");
         let short = row_of(FaultName::ShortPolls, 50, &[Kind::OnCpu], |_| {});
         assert_eq!(short.outcome, Outcome::NotProvoked);
     }

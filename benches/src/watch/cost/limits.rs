@@ -25,6 +25,8 @@ impl Outcome {
                 Lane::MultiThreadWatched,
             ),
             over("a poll in Monitored, over a bare one", Lane::MonitoredPoll, 1.0),
+            over("the same on current-thread tokio", Lane::CurrentThreadMonitored, 1.0),
+            over("the same on multi-thread tokio", Lane::MultiThreadMonitored, 1.0),
             over("a turn with LoopGuard, over a bare one", Lane::WatchedTurn, 2.0),
             Target::at_most("a check of memory", self.cost(Lane::MemoryCheck).ns.median / 1e3, 5.0, "µs"),
         ];

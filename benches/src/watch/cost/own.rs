@@ -2,10 +2,7 @@
 //!
 //! Owns the loops that are watched meanwhile, and the kernel's figures of the monitor's thread.
 
-use crate::{
-    progress::Progress,
-    watch::clock::{Processor, compute_for},
-};
+use crate::{progress::Progress, watch::clock::Processor};
 use serde::Serialize;
 use signalpost::monitor::Monitor;
 use std::{
@@ -19,8 +16,9 @@ use std::{
 pub const THREAD: &str = "cost-monitor";
 /// Loops at once.
 const LOOPS: usize = 8;
-/// A turn of a busy loop.
-const TURN: Duration = Duration::from_micros(200);
+/// A turn of a busy loop. It sleeps in it: for the monitor that is all the same, and eight that compute would be starved, which is
+/// another thing to find out about.
+const TURN: Duration = Duration::from_millis(1);
 
 /// What was found.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -82,7 +80,7 @@ fn with_loops<R>(monitor: &Monitor, busy: bool, work: impl FnOnce() -> R) -> io:
                 // Until the other end is gone.
                 while busy && stopped.try_recv() == Err(mpsc::TryRecvError::Empty) {
                     turns.busy();
-                    compute_for(TURN);
+                    thread::sleep(TURN);
                     turns.idle();
                 }
                 let _ = stopped.recv();
