@@ -14,7 +14,6 @@ use stack_parts::{
     HANG, MS, Running, capturer, is_whole, many, names, shown, spins_here, take, tracer, until,
 };
 use std::backtrace::Backtrace;
-use std::cell::Cell;
 use std::ffi::CStr;
 use std::hint::black_box;
 use std::mem::MaybeUninit;
@@ -202,10 +201,6 @@ fn a_thread_with_a_stack_of_8_kib_for_signals() {
     }
 }
 
-thread_local! {
-    static WAYS: Cell<*mut [MaybeUninit<libc::ucontext_t>; 2]> = const { Cell::new(ptr::null_mut()) };
-}
-
 #[inline(never)]
 extern "C" fn runs_on_a_stack_of_its_own() {
     for _ in 0..1_000 {
@@ -246,6 +241,33 @@ fn a_thread_on_a_stack_that_is_not_its_own_is_followed_on_that_and_said_to_be_th
         }
         assert!(there > 0, "it is nearly always there");
     }
+}
+
+/// Code that is of no file: it spins until a byte is not 0.
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn a_thread_in_code_that_was_made_at_run_time_ends_there() {
+    // again: pause; cmp byte ptr [rdi], 0; je again; ret
+    const CODE: [u8; 8] = [0xf3, 0x90, 0x80, 0x3f, 0x00, 0x74, 0xf9, 0xc3];
+    let _turn = alone();
+    let (protection, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+    // SAFETY: a new mapping, kept for ever.
+    let memory = unsafe { libc::mmap(ptr::null_mut(), 4_096, protection, flags, -1, 0) };
+    assert_ne!(memory, libc::MAP_FAILED);
+    // SAFETY: within it.
+    unsafe { ptr::copy_nonoverlapping(CODE.as_ptr(), memory.cast(), CODE.len()) };
+    // SAFETY: all of it.
+    assert_eq!(unsafe { libc::mprotect(memory, 4_096, libc::PROT_READ | libc::PROT_EXEC) }, 0);
+    // SAFETY: it is such a function.
+    let spins = unsafe { std::mem::transmute::<*mut libc::c_void, extern "C" fn(*const AtomicBool)>(memory) };
+    static LEAVES: AtomicBool = AtomicBool::new(false);
+    let running = Running::start(move || spins(&raw const LEAVES));
+    let mut capturer = capturer();
+    let there = || take(&mut capturer, &running.target).trace.incomplete();
+    let why = std::iter::repeat_with(there).flatten().next();
+    LEAVES.store(true, SeqCst);
+    let Some(Incomplete::NoModule { address }) = why else { panic!("{why:?}") };
+    assert!((memory.addr()..memory.addr() + CODE.len()).contains(&(address as usize)));
 }
 
 static LEAVE: AtomicBool = AtomicBool::new(false);

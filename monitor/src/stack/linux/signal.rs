@@ -3,6 +3,9 @@
 //! Owns the one place that a process has for it, who may use it, the copy, and what becomes of signals that are not ours.
 //! Not here: what the bytes mean (`unwind.rs`), whether a thread can be asked (`passive.rs`).
 //!
+//! Of signals of one kind, but for those in real time, the system keeps one for a thread: for the µs between sending and handling ours
+//! may take the place of somebody else's, who then misses that one.
+//!
 //! The handler makes no allocation, takes no lock, and uses a few hundred bytes of stack: 8 KiB for signals are enough.
 //!
 //! # Invariants
@@ -46,6 +49,8 @@ pub(super) const MOST: usize = 256 << 10;
 /// How much of a stack of which the bounds are not known.
 pub(super) const MOST_FOREIGN: usize = 64 << 10;
 const PAGE: usize = 4_096;
+/// The kernel takes no longer time than some centuries.
+const LONGEST: Duration = Duration::from_secs(3_600);
 /// What a function may use below its stack pointer, and the kernel leaves alone: where a register was that was just popped.
 const RED_ZONE: u64 = if cfg!(target_arch = "x86_64") { 128 } else { 0 };
 /// Registers that are copied, by the numbers of the unwind tables.
@@ -157,7 +162,7 @@ impl Claim {
             if phase(word) == DONE {
                 return true;
             }
-            let left = patience.saturating_sub(begun.elapsed());
+            let left = patience.saturating_sub(begun.elapsed()).min(LONGEST);
             if left.is_zero() {
                 return false;
             }
@@ -320,10 +325,11 @@ fn futex() -> *mut u32 {
 fn copy(sp: u64, order: &Order) -> (u64, usize, bool) {
     let to = SLOT.bytes.get().cast::<u8>();
     if order.low <= sp && sp < order.high {
-        let start = sp.saturating_sub(RED_ZONE).max(order.low);
+        let page = sp & !(PAGE as u64 - 1);
+        let start = sp.saturating_sub(RED_ZONE).max(page).max(order.low);
         let len = ((order.high - start) as usize).min(MOST);
-        // SAFETY: `len` bytes from `start` on can be read (invariant 5; what is below the pointer is of the same pages, or was
-        // touched by the call that made the frame), and written (invariant 4).
+        // SAFETY: `len` bytes from `start` on can be read (invariant 5; what is below the pointer is of the same page), and written
+        // (invariant 4).
         unsafe { ptr::copy_nonoverlapping(ptr::with_exposed_provenance(start as usize), to, len) };
         return (start, len, true);
     }
