@@ -19,7 +19,9 @@ use crate::slot;
 use crate::stack::Said;
 use std::future::poll_fn;
 use std::panic::catch_unwind;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
+use std::sync::atomic::{
+    AtomicBool, AtomicU64, AtomicUsize, Ordering::Acquire, Ordering::Relaxed, Ordering::Release,
+};
 use std::sync::{Arc, Mutex, OnceLock, mpsc};
 use std::task::{Poll, Waker};
 use std::thread;
@@ -56,6 +58,28 @@ use tokio::task::try_id;
 #[derive(Clone, Debug)]
 pub struct TokioHooks {
     hub: u64,
+    drivers: Arc<Drivers>,
+}
+
+/// Which thread is which worker, as the threads said last: after `block_in_place` a worker is another thread. None before the
+/// runtime is watched, since only then it is known how many there are.
+#[derive(Debug, Default)]
+struct Drivers(OnceLock<Box<[AtomicU64]>>);
+
+impl Drivers {
+    fn of(&self, worker: usize) -> Option<&AtomicU64> {
+        self.0.get()?.get(worker)
+    }
+
+    /// A thread, by the life of its slot, says that it is this worker.
+    fn tell(&self, worker: usize, life: u64) {
+        if let Some(driver) = self.of(worker)
+            && driver.load(Relaxed) != life
+        {
+            driver.store(life, Relaxed);
+            slot::changed();
+        }
+    }
 }
 
 impl Default for TokioHooks {
@@ -67,7 +91,7 @@ impl Default for TokioHooks {
 impl TokioHooks {
     /// Hooks for one runtime.
     pub fn new() -> Self {
-        Self { hub: slot::draw() }
+        Self { hub: slot::draw(), drivers: Arc::default() }
     }
 
     /// Sets a builder's callbacks `on_thread_start`, `on_thread_park` and `on_thread_unpark`, for who has none of their own.
@@ -136,8 +160,11 @@ impl TokioHooks {
     }
 
     fn drives(&self) -> Option<&'static slot::Slot> {
-        let slot = slot::current().or_else(slot::here)?;
-        slot.drives(self.hub, worker_index());
+        let (slot, worker) = (slot::current().or_else(slot::here)?, worker_index());
+        slot.drives(self.hub, worker);
+        if let Some(worker) = worker {
+            self.drivers.tell(worker, slot.life());
+        }
         Some(slot)
     }
 }
@@ -146,6 +173,7 @@ impl TokioHooks {
 pub(crate) struct Runtime {
     metrics: RuntimeMetrics,
     handle: Handle,
+    hooks: TokioHooks,
     /// It says when it wakes, so a monitor need not look while it sleeps.
     pub(crate) rings: bool,
     /// When its threads were last asked who they are, if they do not tell by themselves.
@@ -186,15 +214,34 @@ impl Runtime {
         Numbers { parks, busy: self.metrics.worker_total_busy_duration(worker) }
     }
 
+    /// The life of the slot whose thread said last that it is this worker; none: nobody has since the runtime is watched.
+    pub(crate) fn driver(&self, worker: usize) -> Option<u64> {
+        self.hooks.drivers.of(worker).map(|driver| driver.load(Relaxed)).filter(|life| *life != 0)
+    }
+
+    /// A thread turned out to be this worker.
+    pub(crate) fn is_driven_by(&self, worker: usize, life: u64) {
+        self.hooks.drivers.tell(worker, life);
+    }
+
+    /// Whether a thread said last that it is some worker.
+    pub(crate) fn drives(&self, life: u64) -> bool {
+        (0..self.workers()).any(|worker| self.driver(worker) == Some(life))
+    }
+
+    /// Whether there is one worker, which any thread may be that calls `block_on`.
+    pub(crate) fn is_current_thread(&self) -> bool {
+        self.handle.runtime_flavor() == RuntimeFlavor::CurrentThread
+    }
+
     /// Whether it may be at rest between two calls of `block_on`, which its numbers do not tell from a block.
     pub(crate) fn rests(&self) -> bool {
-        self.handle.runtime_flavor() == RuntimeFlavor::CurrentThread
-            && self.metrics.num_alive_tasks() <= self.asking.load(Relaxed)
+        self.is_current_thread() && self.metrics.num_alive_tasks() <= self.asking.load(Relaxed)
     }
 
     /// Has tasks say on which threads they run: at most once a second, and only of a runtime whose threads do not tell by
     /// themselves.
-    pub(crate) fn ask_threads(&self, hub: u64) {
+    pub(crate) fn ask_threads(&self) {
         let Ok(mut asked) = self.asked.try_lock() else { return };
         let lately = asked.is_some_and(|asked| asked.elapsed() < Duration::from_secs(1));
         if self.rings || lately || self.asking.load(Relaxed) > 0 {
@@ -205,7 +252,7 @@ impl Runtime {
         let tasks = if self.workers() == 1 { 1 } else { 4 * self.workers() };
         for _ in 0..tasks {
             self.asking.fetch_add(1, Relaxed);
-            let (hooks, asking) = (TokioHooks { hub }, Asking(self.asking.clone()));
+            let (hooks, asking) = (self.hooks.clone(), Asking(self.asking.clone()));
             self.handle.spawn(async move {
                 let _asking = asking;
                 for _ in 0..2 {
@@ -265,16 +312,21 @@ impl MonitorRef {
         hooks: impl Into<Option<&'h TokioHooks>>,
     ) -> Result<EventLoop, WatchError> {
         self_test()?;
-        let hooks = hooks.into();
-        let hub = hooks.map_or_else(slot::draw, |hooks| hooks.hub);
+        let (hooks, rings) = match hooks.into() {
+            Some(hooks) => (hooks.clone(), true),
+            None => (TokioHooks::new(), false),
+        };
+        let (hub, metrics) = (hooks.hub, handle.metrics());
+        hooks.drivers.0.get_or_init(|| (0..metrics.num_workers()).map(|_| AtomicU64::new(0)).collect());
         let runtime = Runtime {
-            metrics: handle.metrics(),
+            metrics,
             handle: handle.clone(),
-            rings: hooks.is_some(),
+            hooks,
+            rings,
             asked: Mutex::new(None),
             asking: Arc::default(),
         };
-        runtime.ask_threads(hub);
+        runtime.ask_threads();
         self.watch(hub, name, Source::Tokio(runtime))
     }
 }

@@ -132,7 +132,8 @@ pub(crate) fn version() -> u64 {
     VERSION.load(Acquire)
 }
 
-fn changed() {
+/// Something changed by which seats are arranged.
+pub(crate) fn changed() {
     VERSION.fetch_add(1, Release); // who sees the number sees the change
 }
 
@@ -273,6 +274,12 @@ impl Slot {
     pub(crate) fn driven(&self) -> Driven {
         let worker = self.worker.load(Relaxed).checked_sub(1);
         Driven { hub: self.hub.load(Relaxed), worker, since: self.driven.load(Relaxed) }
+    }
+
+    /// A number that no other lease of a slot has.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn life(&self) -> u64 {
+        self.life.load(Relaxed)
     }
 
     /// What it says. Of one that moves each time it is looked at, that it runs.

@@ -67,6 +67,9 @@ pub enum CaptureError {
     Unsupported,
     /// The thread has ended, or is of another process: that of before a `fork`.
     NoThread,
+    /// It is not known which thread it is: a runtime's that did not say, since it is watched without `TokioHooks`, or has just
+    /// taken over a worker.
+    UnknownThread,
     /// The thread has the signal blocked. Nothing was sent.
     SignalBlocked {
         /// The signal.
@@ -107,6 +110,9 @@ impl fmt::Display for CaptureError {
             Self::Off => f.write_str("stacks are switched off: set another capture mode"),
             Self::Unsupported => f.write_str("no stacks of other threads on this platform"),
             Self::NoThread => f.write_str("the thread has ended"),
+            Self::UnknownThread => f.write_str(
+                "it is not known which thread it is: have the runtime's threads tell (`TokioHooks`)",
+            ),
             Self::SignalBlocked { signal } => {
                 write!(
                     f,

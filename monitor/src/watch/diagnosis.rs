@@ -4,6 +4,8 @@
 //! (`detect.rs`), what the evidence means (`verdict.rs`).
 
 use super::seat::{Seat, Token};
+#[cfg(feature = "tokio")]
+use super::seat::{Threaded, others_of};
 use crate::blocked::{EventLoopBlocked, EventLoopUnblocked, ThreadName};
 use crate::clock::Clock;
 use crate::detect::{Detector, Over};
@@ -64,8 +66,13 @@ impl Seat {
         }
         known.tasks.clear();
         known.capture = None;
-        known.thread = self.thread.as_ref().map(|(_, thread)| kernel::Thread::new(thread.target.id()));
+        self.known.thread = self.kernel_thread();
+        let known = &mut self.known;
         known.suspected = known.thread.as_mut().and_then(|thread| Some((now, thread.times().ok()?)));
+    }
+
+    fn kernel_thread(&self) -> Option<kernel::Thread> {
+        self.thread.as_ref().map(|(_, thread)| kernel::Thread::new(thread.target.id()))
     }
 
     /// Its report will soon be due: notes which task a runtime's thread is in, to tell one from many. Others' turns tell that
@@ -80,18 +87,31 @@ impl Seat {
     /// What there is to say of it now that its report is due; nothing, if it turns out to be no block.
     pub(super) fn diagnose(&mut self, means: &mut Means, time: Duration) -> Option<EventLoopBlocked> {
         self.suspect(means.clock.now()); // unless it was: the look may have come so late that the report was due at once
-        let look: Option<Look> = self.known.thread.as_mut().and_then(|thread| thread.look().ok());
-        let split = match (&look, self.known.suspected) {
+        let mut look: Option<Look> = self.known.thread.as_mut().and_then(|thread| thread.look().ok());
+        let mut split = match (&look, self.known.suspected) {
             (Some(look), Some((at, before))) => {
                 Some(TimeSplit::between(&before, at, &look.times, means.clock.now()))
             }
             _ => None,
         };
-        let failed = self.capture(means, probe(&self.hub), PATIENCE).err();
+        let mut failed = self.capture(means, probe(&self.hub), PATIENCE).err();
+        let mut outside = self.is_outside();
+        if outside && self.is_another_thread(means) {
+            outside = false;
+            failed = None;
+            split = None; // that was the other's
+            look = self.known.thread.as_mut().and_then(|thread| thread.look().ok());
+        }
         let said = self.known.capture.as_ref().and_then(|capture| capture.said);
-        let outside = said.is_some_and(|said| self.worker().is_some() && said.worker != self.worker());
         if (outside || said.is_none()) && rests(&self.hub) {
             return None;
+        }
+        if outside && !is_current_thread(&self.hub) {
+            // Somebody drives it. It is not known who.
+            (outside, look, split) = (false, None, None);
+            self.known.capture = None;
+            self.thread = None;
+            failed = Some(CaptureError::UnknownThread);
         }
         let evidence = Evidence {
             split,
@@ -118,6 +138,42 @@ impl Seat {
         Some(event)
     }
 
+    /// Whether the thread that was captured said that it does not drive this loop.
+    fn is_outside(&self) -> bool {
+        let said = self.known.capture.as_ref().and_then(|capture| capture.said);
+        said.is_some_and(|said| self.worker().is_some() && said.worker != self.worker())
+    }
+
+    /// Looks for the thread that says that it is this worker. After `block_in_place` that is one which has not said so unasked.
+    #[cfg(feature = "tokio")]
+    fn is_another_thread(&mut self, means: &mut Means) -> bool {
+        /// How many are asked: they run other code, which a signal may disturb.
+        const ASKED: usize = 4;
+        let hub = self.hub.clone();
+        let (Source::Tokio(runtime), Some(worker)) = (hub.source(), self.worker()) else { return false };
+        let (thread, capture) = (self.thread.take(), self.known.capture.take());
+        let not_this =
+            |other: &Threaded| thread.as_ref().is_none_or(|(_, thread)| other.1.life != thread.life);
+        for other in others_of(&hub, runtime).into_iter().filter(not_this).take(ASKED) {
+            let life = other.1.life;
+            self.thread = Some(other);
+            self.known.tasks.clear();
+            if self.capture(means, probe(&hub), EARLY).is_ok() && !self.is_outside() {
+                runtime.is_driven_by(worker, life);
+                self.known.suspected = None; // how it spent the time before is not known
+                self.known.thread = self.kernel_thread();
+                return true;
+            }
+        }
+        (self.thread, self.known.capture) = (thread, capture);
+        false
+    }
+
+    #[cfg(not(feature = "tokio"))]
+    fn is_another_thread(&mut self, _: &mut Means) -> bool {
+        false
+    }
+
     /// The turn ended; there is something to say of that if it was reported.
     pub(super) fn over(&mut self, over: Over) -> Option<EventLoopUnblocked> {
         let (hub, thread, task) = self.known.reported.take()?;
@@ -140,7 +196,7 @@ impl Seat {
         if means.mode == CaptureMode::Off {
             return Err(CaptureError::Off);
         }
-        let Some((_, thread)) = &self.thread else { return Err(CaptureError::NoThread) };
+        let Some((_, thread)) = &self.thread else { return Err(CaptureError::UnknownThread) };
         let capture = means.capturer.capture(&thread.target, probe, patience)?;
         let before = self.sight.seen;
         self.look();
@@ -176,6 +232,15 @@ fn rests(hub: &EventLoop) -> bool {
         Source::Pulse | Source::Tasks => false,
         #[cfg(feature = "tokio")]
         Source::Tokio(runtime) => runtime.rests(),
+    }
+}
+
+/// Whether it is driven only now and then.
+fn is_current_thread(hub: &EventLoop) -> bool {
+    match hub.source() {
+        Source::Pulse | Source::Tasks => false,
+        #[cfg(feature = "tokio")]
+        Source::Tokio(runtime) => runtime.is_current_thread(),
     }
 }
 

@@ -24,6 +24,9 @@ pub(super) enum Who {
     Worker(usize),
 }
 
+/// A thread that is known, by its slot.
+pub(super) type Threaded = (&'static Slot, Arc<ThreadInfo>);
+
 /// What stands still as long as nothing happens: a runtime's numbers, the turn, and the task, which may be seen to change a moment
 /// before the turn does.
 pub(super) type Token = (u64, Duration, Beat);
@@ -32,7 +35,7 @@ pub(super) type Token = (u64, Duration, Beat);
 pub(super) struct Seat {
     pub(super) hub: EventLoop,
     pub(super) who: Who,
-    pub(super) thread: Option<(&'static Slot, Arc<ThreadInfo>)>,
+    pub(super) thread: Option<Threaded>,
     pub(super) sight: Sight,
     pub(super) known: Known,
 }
@@ -48,12 +51,7 @@ pub(super) struct Sight {
 }
 
 impl Seat {
-    fn new(
-        hub: &EventLoop,
-        who: Who,
-        thread: Option<(&'static Slot, Arc<ThreadInfo>)>,
-        now: Duration,
-    ) -> Self {
+    fn new(hub: &EventLoop, who: Who, thread: Option<Threaded>, now: Duration) -> Self {
         let sight = Sight { seen: Seen::Idle, task: 0, moves: 0 };
         Self { hub: hub.clone(), who, thread, sight, known: Known::new(now) }
     }
@@ -84,7 +82,7 @@ impl Seat {
             (Source::Tokio(runtime), Who::Worker(worker)) => {
                 let numbers = runtime.numbers(worker);
                 if self.thread.is_none() && !numbers.is_parked() {
-                    runtime.ask_threads(self.hub.id());
+                    runtime.ask_threads();
                 }
                 let idle = numbers.is_parked() || expected;
                 let seen = if idle { Seen::Idle } else { Seen::Busy((numbers.parks, numbers.busy, beat)) };
@@ -102,7 +100,8 @@ pub(super) fn arrange(hubs: &[EventLoop], before: Vec<Seat>, now: Duration) -> (
     #[cfg(feature = "tokio")]
     for hub in hubs {
         if let Source::Tokio(runtime) = hub.source() {
-            let seat = |worker| Seat::new(hub, Who::Worker(worker), thread_of(hub, worker, &threads), now);
+            let thread = |worker| thread_of(hub, runtime.driver(worker), worker, &threads);
+            let seat = |worker| Seat::new(hub, Who::Worker(worker), thread(worker), now);
             seats.extend((0..Runtime::workers(runtime)).map(seat));
         }
     }
@@ -128,17 +127,26 @@ pub(super) fn arrange(hubs: &[EventLoop], before: Vec<Seat>, now: Duration) -> (
     (seats, before.into_values().collect())
 }
 
+/// The thread that said last that it is this worker.
 #[cfg(feature = "tokio")]
-fn thread_of(
-    hub: &EventLoop,
-    worker: usize,
-    threads: &[(&'static Slot, Arc<ThreadInfo>)],
-) -> Option<(&'static Slot, Arc<ThreadInfo>)> {
-    let is_it = |slot: &Slot| {
+fn thread_of(hub: &EventLoop, driver: Option<u64>, worker: usize, threads: &[Threaded]) -> Option<Threaded> {
+    if driver.is_some() {
+        return threads.iter().find(|(_, thread)| Some(thread.life) == driver).cloned();
+    }
+    // It was told before there was a place to write it down.
+    let said = |slot: &Slot| {
         let driven = slot.driven();
         (driven.hub == hub.id() && driven.worker == Some(worker)).then_some(driven.since)
     };
-    // After `block_in_place` two threads may think that they are: the later one is right.
-    let it = threads.iter().filter_map(|thread| Some((is_it(thread.0)?, thread)));
-    it.max_by_key(|(since, _)| *since).map(|(_, thread)| thread.clone())
+    let those = threads.iter().filter_map(|thread| Some((said(thread.0)?, thread)));
+    those.max_by_key(|(since, _)| *since).map(|(_, thread)| thread.clone())
+}
+
+/// Threads of a runtime that may be the worker whose thread it turned out not to be: those that said nothing newer, the latest first.
+#[cfg(feature = "tokio")]
+pub(super) fn others_of(hub: &EventLoop, runtime: &Runtime) -> Vec<Threaded> {
+    let mut threads = slot::all();
+    threads.retain(|(slot, thread)| slot.driven().hub == hub.id() && !runtime.drives(thread.life));
+    threads.sort_by_key(|(slot, _)| std::cmp::Reverse(slot.driven().since));
+    threads
 }
