@@ -12,6 +12,7 @@ use common::process::child;
 use signalpost::monitor::stack::{Capturer, Said};
 use signalpost::monitor::{MemorySource, ProcessMemory};
 use stack_parts::{HANG, Running, by, capturer, is_whole, spins_here, take, tracer};
+use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::{Duration, Instant};
@@ -33,6 +34,18 @@ fn the_thread_allocates_nothing_for_it() {
         is_whole(&capturer.capture(&running.target, Some(probe), HANG).unwrap().trace);
     }
     assert_eq!(allocated.load(SeqCst), 0);
+}
+
+/// So deep, and at the end for a while.
+#[inline(never)]
+fn recurses(depth: u32) -> u64 {
+    let room = black_box([u64::from(depth); 60]);
+    if depth == 0 {
+        (0..1_000).for_each(|_| spins_here());
+    } else {
+        black_box(recurses(depth - 1));
+    }
+    black_box(room[7])
 }
 
 fn median(mut times: Vec<Duration>) -> Duration {
@@ -74,6 +87,13 @@ fn the_monitor_keeps_little_for_it() {
         let ((), cold) = timed(|| drop(trace.frames()));
         let named = rss();
         times("signal", &mut capturer, &running);
+        let deep = Running::start(|| {
+            black_box(recurses(24));
+        });
+        times("signal, 24 functions and 12 KiB deep", &mut capturer, &deep);
+        let ((), anew) = timed(|| drop(take(&mut stack_parts::capturer(), &deep.target)));
+        println!("with nothing known before: {anew:?}");
+        drop(deep);
         if let Some(mut tracer) = tracer(&running.target) {
             times("ptrace", &mut tracer, &running);
         }
