@@ -113,8 +113,9 @@ impl Drop for Load {
     }
 }
 
+/// From 1 µs to an hour.
 fn microseconds() -> Histogram<u64> {
-    Histogram::new(2).expect("two digits are a valid precision")
+    Histogram::new_with_bounds(1, 3_600_000_000, 2).expect("valid bounds and precision")
 }
 
 impl Side {
