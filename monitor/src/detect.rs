@@ -77,7 +77,7 @@ impl<T: PartialEq> Detector<T> {
         Self { run: None, last: now }
     }
 
-    /// One look. `floor`: nothing that runs began before.
+    /// One look that took no time. `floor`: nothing that runs began before.
     pub fn see(
         &mut self,
         now: Duration,
@@ -85,17 +85,30 @@ impl<T: PartialEq> Detector<T> {
         limit: Duration,
         seen: Seen<T>,
     ) -> (Option<Over>, Step) {
-        let last = std::mem::replace(&mut self.last, now);
+        self.see_between(now, now, floor, limit, seen)
+    }
+
+    /// One look, at a time between these two: whoever looks may lose its processor while it does.
+    pub fn see_between(
+        &mut self,
+        from: Duration,
+        to: Duration,
+        floor: Duration,
+        limit: Duration,
+        seen: Seen<T>,
+    ) -> (Option<Over>, Step) {
+        // It was still there at `last` if it was there at that look, and not yet there if it was not.
+        let last = std::mem::replace(&mut self.last, from);
         let what = match seen {
-            Seen::Idle => return (self.run.take().and_then(|run| run.over(last, now)), Step::None),
+            Seen::Idle => return (self.run.take().and_then(|run| run.over(last, to)), Step::None),
             Seen::Busy(what) => what,
         };
         match &mut self.run {
-            Some(run) if run.what == what => (None, run.step(now, limit)),
+            Some(run) if run.what == what => (None, run.step(from, limit)),
             run => {
-                let after = last.max(floor).min(now);
-                let fresh = Run { what, after, since: now, suspected: false, looks: 0, reports: 0 };
-                (run.replace(fresh).and_then(|run| run.over(last, now)), Step::None)
+                let after = last.max(floor).min(to);
+                let fresh = Run { what, after, since: to, suspected: false, looks: 0, reports: 0 };
+                (run.replace(fresh).and_then(|run| run.over(last, to)), Step::None)
             }
         }
     }
@@ -149,8 +162,8 @@ impl<T> Run<T> {
 
     /// It was there at `last`, and not at `now`.
     fn over(self, last: Duration, now: Duration) -> Option<Over> {
-        let error = (now - last) + (self.since - self.after);
         let total = last.saturating_sub(self.since);
+        let error = now.saturating_sub(self.after).saturating_sub(total);
         (self.reports > 0).then_some(Over { total, error, reports: self.reports })
     }
 }

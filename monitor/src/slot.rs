@@ -370,10 +370,13 @@ impl Drop for Sleeper {
 
 #[cold]
 fn wake_all() {
+    // Before: who begins once it is disarmed does not ring, and has begun later than this.
+    let now = Instant::now();
     if BELL.disarm() {
         SLEEPERS.read(|sleepers| {
             for sleeper in sleepers.0.iter().filter(|sleeper| sleeper.is.load(Relaxed)) {
-                let woken = u64::try_from(sleeper.since.elapsed().as_nanos()).unwrap_or(u64::MAX);
+                let woken = now.saturating_duration_since(sleeper.since);
+                let woken = u64::try_from(woken.as_nanos()).unwrap_or(u64::MAX);
                 sleeper.woken.store(woken, Relaxed); // seen with the unparking
                 sleeper.is.store(false, Relaxed);
                 sleeper.unparker.unpark();

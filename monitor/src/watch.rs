@@ -108,8 +108,9 @@ impl Watch {
         loop {
             self.arrange(hubs, now, limit, &mut findings);
             self.seats.iter_mut().for_each(Seat::look);
+            let looked = self.means.clock.now();
             for at in 0..self.seats.len() {
-                self.see(at, now, floor, limit, &mut findings);
+                self.see(at, [now, looked], floor, limit, &mut findings);
             }
             // A loop that comes and goes would ring at once, and each time.
             let moves = self.seats.iter().fold(0, |moves: u64, seat| moves.wrapping_add(seat.sight.moves));
@@ -151,17 +152,17 @@ impl Watch {
     fn see(
         &mut self,
         at: usize,
-        now: Duration,
+        [now, looked]: [Duration; 2],
         floor: Duration,
         limit: Duration,
         findings: &mut Vec<Finding>,
     ) {
         let seat = &mut self.seats[at];
-        let (over, step) = seat.known.detector.see(now, floor, limit, seat.sight.seen);
+        let (over, step) = seat.known.detector.see_between(now, looked, floor, limit, seat.sight.seen);
         findings.extend(over.and_then(|over| seat.over(over)).map(unblocked));
         match step {
             Step::None => {}
-            Step::Suspect => seat.suspect(now),
+            Step::Suspect => seat.suspect(self.means.clock),
             Step::Look => seat.look_closer(&mut self.means),
             Step::Report { time, error, report } => {
                 if !self.budget.take(now) {

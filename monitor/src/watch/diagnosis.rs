@@ -3,9 +3,9 @@
 //! Owns the evidence of one turn: how the thread has spent it, which tasks it named, its stack. Not here: when to look closer
 //! (`detect.rs`), what the evidence means (`verdict.rs`).
 
-use super::seat::{Seat, Token};
 #[cfg(feature = "tokio")]
-use super::seat::{Threaded, others_of};
+use super::seat::others_of;
+use super::seat::{Seat, Threaded, Token};
 use crate::blocked::{EventLoopBlocked, EventLoopUnblocked, ThreadName};
 use crate::clock::Clock;
 use crate::detect::{Detector, Over};
@@ -25,8 +25,8 @@ pub(super) struct Known {
     pub(super) detector: Detector<Token>,
     /// Since when the turn is seen that all of this is of.
     of: Option<Duration>,
-    /// The thread, from when it was suspected on, and how it had spent its time then.
-    thread: Option<kernel::Thread>,
+    /// The thread, by the life of its slot, from when it was suspected on, and how it had spent its time then.
+    thread: Option<(u64, kernel::Thread)>,
     suspected: Option<(Duration, Times)>,
     /// What it named at each capture of this turn.
     tasks: Vec<Option<u64>>,
@@ -58,7 +58,7 @@ impl Known {
 
 impl Seat {
     /// It has not moved since the last look: from here on it is known how its thread spends the time.
-    pub(super) fn suspect(&mut self, now: Duration) {
+    pub(super) fn suspect(&mut self, clock: Clock) {
         let known = &mut self.known;
         let of = known.detector.since();
         if of.is_some() && std::mem::replace(&mut known.of, of) == of {
@@ -66,19 +66,25 @@ impl Seat {
         }
         known.tasks.clear();
         known.capture = None;
-        self.known.thread = self.kernel_thread();
-        let known = &mut self.known;
-        known.suspected = known.thread.as_mut().and_then(|thread| Some((now, thread.times().ok()?)));
+        self.keep_thread();
+        // The stretch from here to just before the look: else what the monitor waits between clock and reading looks like sleep.
+        let times = self.known.thread.as_mut().and_then(|(_, thread)| thread.times().ok());
+        self.known.suspected = times.map(|times| (clock.now(), times));
     }
 
-    fn kernel_thread(&self) -> Option<kernel::Thread> {
-        self.thread.as_ref().map(|(_, thread)| kernel::Thread::new(thread.target.id()))
+    /// The kernel's files of its thread are kept open as long as it is the same.
+    fn keep_thread(&mut self) {
+        let life = self.thread.as_ref().map(|(_, thread)| thread.life);
+        if self.known.thread.as_ref().map(|(of, _)| *of) != life {
+            let of = |(_, thread): &Threaded| (thread.life, kernel::Thread::new(thread.target.id()));
+            self.known.thread = self.thread.as_ref().map(of);
+        }
     }
 
     /// Its report will soon be due: notes which task a runtime's thread is in, to tell one from many. Others' turns tell that
     /// by themselves.
     pub(super) fn look_closer(&mut self, means: &mut Means) {
-        self.suspect(means.clock.now());
+        self.suspect(means.clock);
         if let Some(probe) = probe(&self.hub) {
             let _ = self.capture(means, Some(probe), EARLY);
         }
@@ -86,12 +92,11 @@ impl Seat {
 
     /// What there is to say of it now that its report is due; nothing, if it turns out to be no block.
     pub(super) fn diagnose(&mut self, means: &mut Means, time: Duration) -> Option<EventLoopBlocked> {
-        self.suspect(means.clock.now()); // unless it was: the look may have come so late that the report was due at once
-        let mut look: Option<Look> = self.known.thread.as_mut().and_then(|thread| thread.look().ok());
+        self.suspect(means.clock); // unless it was: the look may have come so late that the report was due at once
+        let now = means.clock.now();
+        let mut look: Option<Look> = self.known.thread.as_mut().and_then(|(_, thread)| thread.look().ok());
         let mut split = match (&look, self.known.suspected) {
-            (Some(look), Some((at, before))) => {
-                Some(TimeSplit::between(&before, at, &look.times, means.clock.now()))
-            }
+            (Some(look), Some((at, before))) => Some(TimeSplit::between(&before, at, &look.times, now)),
             _ => None,
         };
         let mut failed = self.capture(means, probe(&self.hub), PATIENCE).err();
@@ -100,7 +105,7 @@ impl Seat {
             outside = false;
             failed = None;
             split = None; // that was the other's
-            look = self.known.thread.as_mut().and_then(|thread| thread.look().ok());
+            look = self.known.thread.as_mut().and_then(|(_, thread)| thread.look().ok());
         }
         let said = self.known.capture.as_ref().and_then(|capture| capture.said);
         if (outside || said.is_none()) && rests(&self.hub) {
@@ -161,7 +166,7 @@ impl Seat {
             if self.capture(means, probe(&hub), EARLY).is_ok() && !self.is_outside() {
                 runtime.is_driven_by(worker, life);
                 self.known.suspected = None; // how it spent the time before is not known
-                self.known.thread = self.kernel_thread();
+                self.keep_thread();
                 return true;
             }
         }
