@@ -95,6 +95,24 @@ fn a_thread_that_sorts() {
 }
 
 #[test]
+fn a_thread_that_asks_for_the_time_which_is_code_of_the_kernels() {
+    fn asks() {
+        black_box(Instant::now());
+    }
+    all_are_whole(asks);
+    let _turn = alone();
+    let running = Running::start(asks);
+    let mut capturer = capturer();
+    let frames = (0..many()).flat_map(|_| take(&mut capturer, &running.target).trace.frames());
+    let kernels: Vec<_> = frames.filter(|f| f.module.as_deref() == Some("[vdso]")).collect();
+    if kernels.is_empty() {
+        println!("skipped: this kernel has no such code, or does not tell the time by it");
+    } else {
+        assert!(kernels.iter().any(|frame| frame.function.is_some()), "it has symbols");
+    }
+}
+
+#[test]
 fn a_thread_that_formats_and_copies() {
     all_are_whole(|| {
         let text = format!("{:>100} {:?}", black_box(1.5), black_box("text"));

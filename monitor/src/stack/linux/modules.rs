@@ -229,6 +229,10 @@ mod tests {
         let own = std::env::current_exe().unwrap();
         assert_eq!(*module.path, *own.to_str().unwrap());
         assert!(module.eh_frame_hdr.is_some());
+        let kernels = super::mappings().unwrap().into_iter().find(|m| *m.path == *"[vdso]");
+        if let Some(page) = kernels {
+            assert!(modules.find(page.start).unwrap().eh_frame_hdr.is_some());
+        }
         assert!(modules.are_there());
         assert!(modules.find(16).is_none());
     }

@@ -7,8 +7,10 @@ use super::signal::{MOST, MOST_FOREIGN, may_be_in_handler};
 use super::unwind::{Copied, Registers};
 use crate::stack::CaptureError;
 use std::fs;
-use std::io;
+use std::path::Path;
 
+/// A folder for each thread.
+const TASKS: &str = "/proc/self/task";
 const PAGE: u64 = 4_096;
 const FAULTS: [i32; 5] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGABRT, libc::SIGILL, libc::SIGFPE];
 
@@ -42,13 +44,15 @@ pub(super) fn is_there(thread: u32) -> bool {
     !matches!(read(thread, "stat"), Err(CaptureError::NoThread))
 }
 
-fn read(thread: u32, file: &'static str) -> Result<String, CaptureError> {
-    fs::read_to_string(format!("/proc/self/task/{thread}/{file}")).map_err(|error| {
-        match error.raw_os_error() {
-            Some(libc::ENOENT | libc::ESRCH) => CaptureError::NoThread,
-            errno => CaptureError::System { call: file, errno: errno.unwrap_or(libc::EIO) },
-        }
+fn read(thread: u32, file: &str) -> Result<String, CaptureError> {
+    fs::read_to_string(format!("{TASKS}/{thread}/{file}")).map_err(|error| match error.raw_os_error() {
+        Some(libc::ENOENT | libc::ESRCH) if Path::new(TASKS).exists() => CaptureError::NoThread,
+        errno => refused(errno),
     })
+}
+
+fn refused(errno: Option<i32>) -> CaptureError {
+    CaptureError::System { call: "reading /proc/self/task", errno: errno.unwrap_or(libc::EIO) }
 }
 
 /// Gives what can be seen of a thread that sleeps, with a copy of its stack.
@@ -91,10 +95,7 @@ fn where_is(text: &str) -> Result<(u64, u64), CaptureError> {
         .map(|word| u64::from_str_radix(word.strip_prefix("0x")?, 16).ok());
     match (words.next().flatten(), words.next().flatten()) {
         (Some(pc), Some(sp)) => Ok((sp, pc)),
-        _ => Err(CaptureError::System {
-            call: "syscall",
-            errno: io::Error::from(io::ErrorKind::InvalidData).raw_os_error().unwrap_or(libc::EIO),
-        }),
+        _ => Err(refused(None)),
     }
 }
 
@@ -109,6 +110,6 @@ mod tests {
         assert_eq!(where_is(call), Ok((0x7f_fd10, 0x7f_1234)));
         assert_eq!(where_is("-1 0x7ffd10 0x7f1234\n"), Ok((0x7f_fd10, 0x7f_1234)));
         assert_eq!(where_is("running\n"), Err(CaptureError::Running));
-        assert!(matches!(where_is("new words\n"), Err(CaptureError::System { call: "syscall", .. })));
+        assert!(matches!(where_is("new words\n"), Err(CaptureError::System { .. })));
     }
 }

@@ -98,10 +98,10 @@ extern "C" fn trace(job: *mut c_void) -> c_int {
 
 impl Job {
     fn trace(&mut self) -> Outcome {
-        if let Err(errno) = ptrace(libc::PTRACE_SEIZE, self.thread, 0, 0) {
+        if let Err(errno) = ptrace(libc::PTRACE_SEIZE.into(), self.thread, 0, 0) {
             return refused("PTRACE_SEIZE", errno);
         }
-        if let Err(errno) = ptrace(libc::PTRACE_INTERRUPT, self.thread, 0, 0) {
+        if let Err(errno) = ptrace(libc::PTRACE_INTERRUPT.into(), self.thread, 0, 0) {
             return refused("PTRACE_INTERRUPT", errno);
         }
         let mut looks = 0;
@@ -133,7 +133,7 @@ impl Job {
         // A signal that came first is handed on; the stop that was asked for has none.
         let event = status >> 16;
         let signal = if event == 0 { libc::WSTOPSIG(status) } else { 0 };
-        let _ = ptrace(libc::PTRACE_DETACH, self.thread, 0, signal as usize);
+        let _ = ptrace(libc::PTRACE_DETACH.into(), self.thread, 0, signal as usize);
         outcome
     }
 }
@@ -142,7 +142,7 @@ fn refused(call: &'static str, errno: c_int) -> Outcome {
     if errno == libc::ESRCH { Outcome::NoThread } else { Outcome::Refused(call, errno) }
 }
 
-fn ptrace(request: libc::c_uint, thread: u32, address: usize, data: usize) -> Result<(), c_int> {
+fn ptrace(request: i64, thread: u32, address: usize, data: usize) -> Result<(), c_int> {
     // SAFETY: of the requests above, only that for registers writes; see there.
     let done = unsafe { syscall!(Sysno::ptrace, request, thread, address, data) };
     done.map(drop).map_err(|error| error.into_raw())
@@ -171,7 +171,7 @@ fn registers(thread: u32) -> Result<(u64, [u64; 32], u64), c_int> {
     let mut all = MaybeUninit::<libc::user_regs_struct>::uninit();
     let mut place = libc::iovec { iov_base: all.as_mut_ptr().cast(), iov_len: size_of_val(&all) };
     // The kernel writes into what `place` names, and no more than it is long.
-    ptrace(libc::PTRACE_GETREGSET, thread, NT_PRSTATUS, (&raw mut place).expose_provenance())?;
+    ptrace(libc::PTRACE_GETREGSET.into(), thread, NT_PRSTATUS, (&raw mut place).expose_provenance())?;
     if place.iov_len < size_of::<libc::user_regs_struct>() {
         return Err(libc::EIO);
     }

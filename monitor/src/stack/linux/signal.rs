@@ -561,3 +561,38 @@ fn registers(context: &ucontext_t) -> (u64, [u64; REGISTERS], u64) {
     registers[31] = all.sp;
     (all.pc, registers, all.sp)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Claim, SLOT};
+    use crate::stack::{CaptureError, CaptureMode, Capturer, Target};
+    use std::iter;
+    use std::sync::mpsc;
+    use std::thread;
+    use std::time::Duration;
+
+    #[test]
+    fn nothing_of_a_stack_is_left_where_it_was_copied() {
+        let (tell, told) = mpsc::channel();
+        let (keep, ends) = mpsc::channel::<()>();
+        let thread = thread::spawn(move || {
+            tell.send(Target::current()).unwrap();
+            let _ = ends.recv();
+        });
+        let target = told.recv().unwrap();
+        let mut capturer = Capturer::new(CaptureMode::Signal, None);
+        let capture = || match capturer.capture(&target, None, Duration::from_secs(60)) {
+            Err(CaptureError::Busy) => None, // by another test
+            taken => Some(taken.unwrap()),
+        };
+        let taken = iter::repeat_with(capture).flatten().next().unwrap();
+        assert!(taken.trace.addresses().len() > 2);
+        let owner = iter::repeat_with(Claim::take).flatten().next();
+        // SAFETY: this is the owner, in phase IDLE (invariants 1, 4).
+        let bytes = unsafe { &*SLOT.bytes.get() };
+        assert!(bytes.iter().all(|&byte| byte == 0));
+        drop(owner);
+        drop(keep);
+        thread.join().unwrap();
+    }
+}
