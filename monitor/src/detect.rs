@@ -72,9 +72,9 @@ struct Run<T> {
 }
 
 impl<T: PartialEq> Detector<T> {
-    /// Of a worker that is seen for the first time, or was, at `now`.
-    pub fn new(now: Duration) -> Self {
-        Self { run: None, last: now }
+    /// Of a worker that will be seen: what it does then began no earlier than `since`.
+    pub fn new(since: Duration) -> Self {
+        Self { run: None, last: since }
     }
 
     /// One look that took no time. `floor`: nothing that runs began before.

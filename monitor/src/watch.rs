@@ -44,6 +44,8 @@ pub(crate) struct Watch {
     seats: Vec<Seat>,
     /// Which threads there were when the seats were arranged; none: they are to be arranged.
     arranged: Option<u64>,
+    /// When it looked last; from the beginning, if it never did, or looked away meanwhile.
+    last: Duration,
     next: Option<Duration>,
     /// It sleeps until somebody rings, or did.
     asleep: bool,
@@ -62,6 +64,7 @@ impl Watch {
             means: Means { capturer, mode: settings.capture, clock },
             seats: Vec::new(),
             arranged: None,
+            last: Duration::ZERO,
             next: Some(Duration::ZERO),
             asleep: false,
             moves: 0,
@@ -94,6 +97,7 @@ impl Watch {
         let Some(limit) = limit else {
             // Who switches it on again wakes the thread.
             self.seats.clear();
+            self.last = Duration::ZERO;
             self.next = None;
             return findings;
         };
@@ -112,6 +116,7 @@ impl Watch {
             for at in 0..self.seats.len() {
                 self.see(at, [now, looked], floor, limit, &mut findings);
             }
+            self.last = now;
             // A loop that comes and goes would ring at once, and each time.
             let moves = self.seats.iter().fold(0, |moves: u64, seat| moves.wrapping_add(seat.sight.moves));
             let moved = std::mem::replace(&mut self.moves, moves) != moves;
@@ -141,7 +146,7 @@ impl Watch {
         if self.arranged.replace(version) == Some(version) {
             return;
         }
-        let (seats, gone) = seat::arrange(hubs, std::mem::take(&mut self.seats), now);
+        let (seats, gone) = seat::arrange(hubs, std::mem::take(&mut self.seats), self.last, now);
         self.seats = seats;
         for mut seat in gone {
             let (over, _) = seat.known.detector.see(now, Duration::ZERO, limit, Seen::Idle);

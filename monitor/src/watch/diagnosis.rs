@@ -43,9 +43,10 @@ pub(super) struct Means {
 }
 
 impl Known {
-    pub(super) fn new(now: Duration) -> Self {
+    /// Of one that begins nothing before `since` that it will be seen at.
+    pub(super) fn new(since: Duration) -> Self {
         Self {
-            detector: Detector::new(now),
+            detector: Detector::new(since),
             of: None,
             thread: None,
             suspected: None,

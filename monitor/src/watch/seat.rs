@@ -51,9 +51,9 @@ pub(super) struct Sight {
 }
 
 impl Seat {
-    fn new(hub: &EventLoop, who: Who, thread: Option<Threaded>, now: Duration) -> Self {
+    fn new(hub: &EventLoop, who: Who, thread: Option<Threaded>, since: Duration) -> Self {
         let sight = Sight { seen: Seen::Idle, task: 0, moves: 0 };
-        Self { hub: hub.clone(), who, thread, sight, known: Known::new(now) }
+        Self { hub: hub.clone(), who, thread, sight, known: Known::new(since) }
     }
 
     pub(super) fn worker(&self) -> Option<usize> {
@@ -94,7 +94,14 @@ impl Seat {
 }
 
 /// The seats of all workers of these loops, and of the threads that drive none; who was there before keeps what is known.
-pub(super) fn arrange(hubs: &[EventLoop], before: Vec<Seat>, now: Duration) -> (Vec<Seat>, Vec<Seat>) {
+///
+/// What a new thread runs has begun after the `last` look. For a new runtime nobody knows: it counts from `now`.
+pub(super) fn arrange(
+    hubs: &[EventLoop],
+    before: Vec<Seat>,
+    last: Duration,
+    now: Duration,
+) -> (Vec<Seat>, Vec<Seat>) {
     let threads = slot::all();
     let mut seats = Vec::with_capacity(before.len());
     #[cfg(feature = "tokio")]
@@ -114,7 +121,7 @@ pub(super) fn arrange(hubs: &[EventLoop], before: Vec<Seat>, now: Duration) -> (
             && driven.worker.is_none()
         {
             let who = Who::Thread(thread.life);
-            seats.push(Seat::new(hub, who, Some((slot, thread)), now));
+            seats.push(Seat::new(hub, who, Some((slot, thread)), last));
         }
     }
     let mut before: HashMap<_, _> =
