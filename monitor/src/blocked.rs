@@ -3,7 +3,7 @@
 //! Owns the two events. Not here: their lines of text (`report.rs`), when they come (`detect.rs`).
 
 use crate::event_loop::EventLoop;
-use crate::report;
+use crate::report::{self, Printout};
 use crate::stack::{CaptureError, StackTrace};
 use crate::task::BlockedTask;
 use crate::verdict::{TimeSplit, Verdict};
@@ -150,15 +150,15 @@ impl EventLoopBlocked {
     }
 
     /// What is to be printed: all lines, or the one that names the stack, if it was printed before and nobody has looked at the lines.
-    pub(crate) fn to_print(&self) -> Vec<String> {
+    pub(crate) fn to_print(&self) -> Printout {
         if self.same_stack > 0 && self.lines().is_none() {
             let times = match self.same_stack {
                 1 => "once".to_owned(),
                 times => format!("{times} times"),
             };
-            return vec![format!("{self}; the same stack was reported {times} before")];
+            return Printout::new(vec![format!("{self}; the same stack was reported {times} before")], None);
         }
-        self.info()
+        Printout::new(self.info(), self.stack.as_ref().ok())
     }
 
     fn lines(&self) -> MutexGuard<'_, Option<Vec<String>>> {

@@ -18,7 +18,7 @@
 //! | `task`, `turn`, `runtime`, `event_loop` | who says it: tasks, loops written by hand, runtimes |
 //! | `detect`, `watch` | when a worker counts as blocked; the look at all of them |
 //! | `counter` | gevent's rule, for what was recorded of it |
-//! | `blocked`, `report` | what is published and printed of it |
+//! | `blocked`, `report`, `printer` | what is published and printed of it |
 //! | `kernel`, `verdict` | what the kernel says of a blocked thread; what that means for its loop |
 //! | `memory`, `limit`, `usage`, `pressure` | the watch on memory: readings, limits, what they mean |
 //! | `config` | settings by environment |
@@ -48,6 +48,7 @@ mod memory_error;
 mod memory_event;
 mod monitor;
 mod pressure;
+mod printer;
 #[doc(hidden)] // for the models: not part of what semver covers
 pub mod pulse;
 #[doc(hidden)] // for the recorded cases: not part of what semver covers

@@ -3,8 +3,9 @@
 //! Owns the lines, and that they are printed after all subscribers, unless one of them stops the event.
 
 use crate::blocked::{EventLoopBlocked, Place};
+use crate::stack::StackTrace;
 use signalpost_dispatch::{BoxError, Bus, PublishError};
-use std::io::{self, Write};
+use std::io::Write;
 
 /// The lines of a report; some elements hold several.
 pub(crate) fn lines(event: &EventLoopBlocked) -> Vec<String> {
@@ -43,22 +44,68 @@ pub(crate) fn lines(event: &EventLoopBlocked) -> Vec<String> {
     lines
 }
 
-/// Publishes the event, and prints its report to `to`. An error is that of the subscriber which stopped it: then nothing is printed.
+/// Publishes the event, and prints its report. An error is that of the subscriber which stopped it: then nothing is printed.
 pub fn publish_and_print(
     bus: &Bus,
     event: &EventLoopBlocked,
     print: bool,
-    to: &mut dyn Write,
+    to: &mut dyn Print,
 ) -> Result<(), PublishError<BoxError>> {
-    let heard = bus.try_publish(event);
-    if heard.is_ok() && print {
-        let _ = write(&event.to_print(), to); // there may be nothing to print to
+    bus.try_publish(event)?;
+    if print {
+        to.print(event.to_print());
     }
-    heard
+    Ok(())
 }
 
-/// Each element with a line's end, all in one piece; of no element nothing.
-fn write(lines: &[String], to: &mut dyn Write) -> io::Result<()> {
-    let text: String = lines.iter().flat_map(|line| [line, "\n"]).collect();
-    if text.is_empty() { Ok(()) } else { to.write_all(text.as_bytes()) }
+/// Where reports go.
+pub trait Print {
+    /// Prints one, in one piece. There may be nothing to print to.
+    fn print(&mut self, report: Printout);
+}
+
+impl<W: Write> Print for W {
+    fn print(&mut self, report: Printout) {
+        let text = report.text();
+        if !text.is_empty() {
+            let _ = self.write_all(text.as_bytes());
+        }
+    }
+}
+
+/// A report that is to be printed.
+#[derive(Debug)]
+pub struct Printout {
+    lines: Vec<String>,
+    /// The stack whose text one of the lines is, to have it again with source lines.
+    #[cfg(feature = "dwarf")]
+    pub(crate) stack: Option<StackTrace>,
+}
+
+impl Printout {
+    pub(crate) fn new(lines: Vec<String>, stack: Option<&StackTrace>) -> Self {
+        let _ = stack;
+        Self {
+            lines,
+            #[cfg(feature = "dwarf")]
+            stack: stack.cloned(),
+        }
+    }
+
+    /// The lines, each with its end.
+    pub(crate) fn text(&self) -> String {
+        self.lines.iter().flat_map(|line| [line, "\n"]).collect()
+    }
+
+    /// The same with source lines, unless somebody changed the stack's text. Takes tens of ms.
+    #[cfg(feature = "dwarf")]
+    pub(crate) fn text_with_lines(mut self) -> String {
+        if let Some(stack) = &self.stack {
+            let plain = stack.to_string();
+            if let Some(line) = self.lines.iter_mut().find(|line| **line == plain) {
+                *line = stack.text_with_lines();
+            }
+        }
+        self.text()
+    }
 }

@@ -17,6 +17,7 @@ use crate::event_loop::EventLoop;
 use crate::function::{Function, Used};
 use crate::list::{List, Listed};
 use crate::monitor::{Hub, Shared};
+use crate::printer::Printer;
 use crate::report::publish_and_print;
 use crate::schedule::Schedule;
 use crate::signals;
@@ -147,6 +148,7 @@ pub(crate) struct Thread {
     hubs: Arc<Vec<EventLoop>>,
     version: u64,
     watch: Watch,
+    printer: Printer,
     /// What the watch was told of its limit.
     limit: Option<Duration>,
 }
@@ -182,6 +184,7 @@ impl Thread {
             hubs: Arc::default(),
             version: 0,
             watch,
+            printer: Printer::default(),
         }
     }
 
@@ -232,10 +235,14 @@ impl Thread {
         }
         for finding in self.watch.look(&self.hubs, limit) {
             match finding {
-                Finding::Blocked(event) => self.tell_by(*event, |bus, event| {
-                    let print = self.shared.limits.print.load(Relaxed);
-                    publish_and_print(bus, event, print, &mut io::stderr())
-                }),
+                Finding::Blocked(event) => {
+                    let mut printer = std::mem::take(&mut self.printer);
+                    let shared = self.shared.clone();
+                    self.tell_by(*event, |bus, event| {
+                        publish_and_print(bus, event, shared.limits.print.load(Relaxed), &mut printer)
+                    });
+                    self.printer = printer;
+                }
                 Finding::Unblocked(event) => self.tell_by(*event, |bus, event| bus.try_publish(event)),
             }
         }

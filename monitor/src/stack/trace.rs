@@ -134,7 +134,7 @@ impl Frame {
             "__libc_start_call_main",
         ];
         /// What calls closures, threads and tasks.
-        const CALLS: [&str; 17] = [
+        const CALLS: [&str; 18] = [
             "std::rt::",
             "std::panic::catch_unwind",
             "std::panicking::",
@@ -152,12 +152,13 @@ impl Frame {
             "tokio::runtime::",
             "tokio::task::coop",
             "tokio::loom::",
+            "signalpost_monitor::task::",
         ];
         let Some(name) = &self.function else { return false };
+        let calls = |name: &str| CALLS.iter().any(|call| name.starts_with(call));
         // `<closure as core::ops::function::FnOnce>::call_once` is that trait's, whoever has it.
         let of_trait = name.strip_prefix('<').and_then(|name| name.split_once(" as ")).map(|(_, of)| of);
-        let base = of_trait.unwrap_or(name).trim_start_matches('<');
-        STARTS.contains(&base) || CALLS.iter().any(|call| base.starts_with(call))
+        STARTS.contains(&name.as_str()) || calls(name.trim_start_matches('<')) || of_trait.is_some_and(calls)
     }
 
     /// Whether it is of the C library, which has no name for it.
@@ -250,6 +251,28 @@ impl StackTrace {
     pub fn frames_with_lines(&self) -> Vec<Frame> {
         platform::frames_with_lines(&self.0.places)
     }
+
+    /// As it is shown, with source lines and inlined functions. Costs what [`frames_with_lines`](Self::frames_with_lines) does.
+    #[cfg(feature = "dwarf")]
+    pub(crate) fn text_with_lines(&self) -> String {
+        Shown { frames: &self.frames_with_lines(), incomplete: self.incomplete() }.to_string()
+    }
+}
+
+/// The frames of a stack, as lines.
+struct Shown<'f> {
+    frames: &'f [Frame],
+    incomplete: Option<Incomplete>,
+}
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_frames(f, self.frames)?;
+        match self.incomplete {
+            Some(why) => write!(f, "\n      (ends here: {why})"),
+            None => Ok(()),
+        }
+    }
 }
 
 impl fmt::Debug for StackTrace {
@@ -264,11 +287,7 @@ impl fmt::Debug for StackTrace {
 /// A line for each function, innermost first; at the end why it is not all, if it is not.
 impl fmt::Display for StackTrace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_frames(f, &self.frames())?;
-        match self.incomplete() {
-            Some(why) => write!(f, "\n      (ends here: {why})"),
-            None => Ok(()),
-        }
+        Shown { frames: &self.frames(), incomplete: self.incomplete() }.fmt(f)
     }
 }
 

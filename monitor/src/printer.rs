@@ -1,0 +1,79 @@
+//! Prints reports to standard error: at once; with source lines (feature `dwarf`) on a thread of its own, since to read them takes
+//! tens of ms, and the monitor has to be in time.
+//!
+//! Owns that thread, which is there from the first report on, and ends with the monitor's.
+
+use crate::report::{Print, Printout};
+use std::io;
+
+/// Where the monitor prints.
+#[derive(Debug, Default)]
+pub(crate) struct Printer {
+    #[cfg(feature = "dwarf")]
+    helper: helper::Helper,
+}
+
+impl Print for Printer {
+    fn print(&mut self, report: Printout) {
+        #[cfg(feature = "dwarf")]
+        let Some(report) = self.helper.take(report) else { return };
+        io::stderr().print(report);
+    }
+}
+
+#[cfg(feature = "dwarf")]
+mod helper {
+    use crate::report::Printout;
+    use crate::signals;
+    use std::io::{self, Write};
+    use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+    use std::thread;
+
+    /// Reports that may wait. More are printed at once, without source lines.
+    const WAITING: usize = 16;
+
+    #[derive(Debug, Default)]
+    pub(super) struct Helper {
+        reports: Option<SyncSender<Printout>>,
+    }
+
+    impl Helper {
+        /// Has it printed; gives it back if it is to be printed as it is.
+        pub(super) fn take(&mut self, report: Printout) -> Option<Printout> {
+            if report.stack.is_none() && self.reports.is_none() {
+                return Some(report); // nor is there one before it that is still to come
+            }
+            let reports = match &self.reports {
+                Some(reports) => reports,
+                None => match start() {
+                    Ok(reports) => self.reports.insert(reports),
+                    Err(_) => return Some(report), // the next one tries again
+                },
+            };
+            match reports.try_send(report) {
+                Ok(()) => None,
+                Err(TrySendError::Full(report)) => Some(report),
+                Err(TrySendError::Disconnected(report)) => {
+                    self.reports = None;
+                    Some(report)
+                }
+            }
+        }
+    }
+
+    fn start() -> io::Result<SyncSender<Printout>> {
+        let (send, reports) = sync_channel(WAITING);
+        let helper = thread::Builder::new().name("signalpost-lines".to_owned());
+        signals::blocked(|| helper.spawn(|| run(reports)))?;
+        Ok(send)
+    }
+
+    fn run(reports: Receiver<Printout>) {
+        for report in reports {
+            let text = report.text_with_lines();
+            if !text.is_empty() {
+                let _ = io::stderr().write_all(text.as_bytes());
+            }
+        }
+    }
+}
