@@ -9,7 +9,7 @@ use crate::{
     watch::{
         cost,
         name::{FaultName, LoopName},
-        run::{self, Tasks},
+        plan::{self, Tasks},
     },
 };
 use clap::{Args, Parser, Subcommand, value_parser};
@@ -270,8 +270,8 @@ impl WatchCostArgs {
 
 impl WatchArgs {
     /// What they mean.
-    pub fn settings(&self) -> run::Settings {
-        run::Settings {
+    pub fn settings(&self) -> plan::Settings {
+        plan::Settings {
             limit: self.max_blocking_time,
             loops: each_once(&self.loops, &LoopName::ALL),
             faults: each_once(&self.faults, &FaultName::ALL),

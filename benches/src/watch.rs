@@ -10,7 +10,7 @@
 //! | `clock`, `witness`, `held` | clocks that show it without the monitor; what the process holds |
 //! | `eyes`, `seen` | the monitor, and what it published |
 //! | `command` | from the settings to the exit code |
-//! | `run`, `judge` | one run; what is expected, and whether it came |
+//! | `plan`, `run`, `judge` | what to do, row by row; one run; what is expected, and whether it came |
 //! | `cost` | what watching costs |
 //! | `history` | what has been told so far |
 //! | `words` | times, rates and names in words |
@@ -35,6 +35,7 @@ pub mod load;
 pub mod memory;
 pub mod name;
 pub mod picture;
+pub mod plan;
 pub mod record;
 pub mod run;
 pub mod seen;

@@ -5,8 +5,9 @@
 use super::{
     history::{Ending, History},
     html, json, lines,
+    plan::Settings,
     record::{Moment, Report},
-    run::{CannotRun, Settings},
+    run::CannotRun,
     terminal::{self, Screen},
 };
 use crate::{cli::WatchArgs, output::Destination, table::Colour};
