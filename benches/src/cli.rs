@@ -196,7 +196,8 @@ pub struct WatchArgs {
     /// and some so
     #[arg(long, value_enum, value_name = "KIND", default_value_t = Tasks::Both)]
     pub tasks: Tasks,
-    /// Each fault once, of 2.5 T, instead of three times, of 1.4 T, 2.5 T and 5 T: ends within a minute
+    /// Each fault once, of 2.5 T, instead of three times, of 1.4 T, 2.5 T and 5 T: with the default T it ends
+    /// within a minute
     #[arg(long)]
     pub quick: bool,
     /// Go on with faults at random for about so long, 1s to 1day, then look for threads, descriptors and memory that were left
@@ -222,13 +223,13 @@ pub struct WatchArgs {
 
 const WATCH_EXAMPLES: &str = "\
 Examples:
-  lab watch                                    all faults on all loops, a few minutes
+  lab watch                                    all faults on all loops, two minutes
   lab watch --quick                            each once, within a minute
   lab watch --quick --check --json watch.json  for a script: exit code 1 if anything is not right
   lab watch --html watch.html                  with a page to keep
   lab watch --loops mio --faults sleep,fsync   two faults on one loop
   lab watch --max-blocking-time 20ms           with a stricter limit
-  lab watch --quick --soak 10min --check       ten minutes more at random, and whether anything leaks
+  lab watch --quick --soak 10min --check       ten minutes more at random, and no leaks
 
 A fault that did not last for 1.3 T, by a clock that is not the monitor's, is not_provoked: it counts neither way.
 A machine that is busy with other things may starve a loop; such a report is right if the system's own figures say so too.

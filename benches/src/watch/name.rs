@@ -32,7 +32,8 @@ pub enum FaultName {
     Spin,
     /// A task waits for a `std::sync::Mutex` that another thread holds.
     Mutex,
-    /// A task waits for a name server that answers late, in a blocking way.
+    /// A task waits for a name server that answers late, over a blocking socket: what `getaddrinfo` does, which cannot be
+    /// pointed at one.
     Dns,
     /// A task writes a file and waits until the disk has it.
     Fsync,
