@@ -341,6 +341,8 @@ mod tests {
             named("server::upload"),
             named("<server::main::{closure#0} as core::ops::function::FnOnce<()>>::call_once"),
             named("tokio::runtime::task::raw::poll"),
+            named("<tokio::runtime::blocking::task::BlockingTask<T> as core::future::future::Future>::poll"),
+            named("<server::Request as core::future::future::Future>::poll"),
             named("server::main"),
             named("start_thread"),
         ];
@@ -348,8 +350,9 @@ mod tests {
             "   0: clock_nanosleep",
             "   1: std::thread::sleep",
             "   2: server::upload",
-            "      (2 functions of the runtime)",
-            "   5: server::main",
+            "      (3 functions of the runtime)",
+            "   6: <server::Request as core::future::future::Future>::poll",
+            "   7: server::main",
             "      (1 function of the runtime)",
         ];
         assert_eq!(Shown(&frames).to_string(), folded.join("\n"));

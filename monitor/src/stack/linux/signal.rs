@@ -442,6 +442,10 @@ fn install(_owner: &Claim, signal: i32) -> Result<(), CaptureError> {
     if old.ours.load(Relaxed) {
         return Err(CaptureError::HandlerReplaced { signal });
     }
+    // What the handler calls is bound before: a loader that does so at the first call needs more stack than there may be.
+    nanos();
+    // SAFETY: always there.
+    unsafe { libc::__errno_location() };
     old.handler.store(current.sa_sigaction, Relaxed);
     old.flags.store(current.sa_flags, Relaxed);
     // SAFETY: all zero is a set of no signals and a handler of none.
