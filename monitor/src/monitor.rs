@@ -684,8 +684,8 @@ impl Shared {
         let (parker, fresh) = Worker::new();
         let tasks = EventLoop::of(slot::draw(), "tasks", Source::Tasks, Weak::new());
         self.table.update(|table| {
-            let hubs = Arc::new(vec![tasks.clone()]);
-            Some(Table { worker: Some(fresh.clone()), hubs, ..table.clone() })
+            // A change like another, which the thread sees at its first look.
+            Some(Table { worker: Some(fresh.clone()), ..table.watching(vec![tasks.clone()]) })
         });
         (parker, fresh)
     }
