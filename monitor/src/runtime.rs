@@ -180,6 +180,28 @@ pub(crate) struct Runtime {
     asked: Mutex<Option<Instant>>,
     /// The tasks that ask them, as long as they live.
     asking: Arc<AtomicUsize>,
+    /// It was shut down.
+    ended: AtomicBool,
+}
+
+/// Tells that a task was dropped without a poll.
+struct Unpolled {
+    is: Arc<AtomicBool>,
+    polled: bool,
+}
+
+impl Unpolled {
+    fn is_polled(&mut self) {
+        self.polled = true;
+    }
+}
+
+impl Drop for Unpolled {
+    fn drop(&mut self) {
+        if !self.polled {
+            self.is.store(true, Relaxed);
+        }
+    }
 }
 
 /// Counts a task that asks a thread.
@@ -234,6 +256,27 @@ impl Runtime {
         self.handle.runtime_flavor() == RuntimeFlavor::CurrentThread
     }
 
+    /// Whether it turned out to have been shut down.
+    pub(crate) fn is_over(&self) -> bool {
+        self.ended.load(Relaxed)
+    }
+
+    /// Whether it was shut down, which leaves its numbers as they were: a task for it is dropped by this thread then, without a poll.
+    pub(crate) fn turns_out_to_be_over(&self) -> bool {
+        if !self.is_over() {
+            let unpolled = Arc::new(AtomicBool::new(false));
+            self.asking.fetch_add(1, Relaxed);
+            let (asking, is) = (Asking(self.asking.clone()), unpolled.clone());
+            let mut task = Unpolled { is, polled: false };
+            self.handle.spawn(async move {
+                let _asking = asking;
+                task.is_polled();
+            });
+            self.ended.store(unpolled.load(Relaxed), Relaxed);
+        }
+        self.is_over()
+    }
+
     /// Whether it may be at rest between two calls of `block_on`, which its numbers do not tell from a block.
     pub(crate) fn rests(&self) -> bool {
         self.is_current_thread() && self.metrics.num_alive_tasks() <= self.asking.load(Relaxed)
@@ -279,7 +322,8 @@ impl MonitorRef {
     ///
     /// With `hooks` its threads are known from their start, and the monitor sleeps while they do. Without (`None`), for a
     /// runtime that is there already: they are asked for by a few tasks that do nothing else, and the monitor looks five times in
-    /// `max_blocking_time` whatever the runtime does; a worker that blocks before it was asked is reported without its stack.
+    /// `max_blocking_time` whatever the runtime does; a worker that blocks before it was asked is reported without its stack, also
+    /// if what it does [is known to take long](crate::expect_blocking).
     ///
     /// The future that `block_on` was given is one of a current-thread runtime's tasks, without a number; on a multi-thread one it is
     /// not on a worker, and is not watched (make it [`Monitored`](crate::Monitored), and it is). After `block_in_place` a
@@ -325,6 +369,7 @@ impl MonitorRef {
             rings,
             asked: Mutex::new(None),
             asking: Arc::default(),
+            ended: AtomicBool::new(false),
         };
         runtime.ask_threads();
         self.watch(hub, name, Source::Tokio(runtime))

@@ -93,6 +93,9 @@ impl Seat {
 
     /// What there is to say of it now that its report is due; nothing, if it turns out to be no block.
     pub(super) fn diagnose(&mut self, means: &mut Means, time: Duration) -> Option<EventLoopBlocked> {
+        if self.thread.is_none() && is_over(&self.hub) {
+            return None;
+        }
         self.suspect(means.clock); // unless it was: the look may have come so late that the report was due at once
         let now = means.clock.now();
         let mut look: Option<Look> = self.known.thread.as_mut().and_then(|(_, thread)| thread.look().ok());
@@ -229,6 +232,15 @@ fn probe(hub: &EventLoop) -> Option<Probe> {
         Source::Pulse | Source::Tasks => None,
         #[cfg(feature = "tokio")]
         Source::Tokio(_) => Some(crate::runtime::said),
+    }
+}
+
+/// Whether it stands still because it was shut down.
+fn is_over(hub: &EventLoop) -> bool {
+    match hub.source() {
+        Source::Pulse | Source::Tasks => false,
+        #[cfg(feature = "tokio")]
+        Source::Tokio(runtime) => runtime.turns_out_to_be_over(),
     }
 }
 

@@ -84,7 +84,7 @@ impl Seat {
                 if self.thread.is_none() && !numbers.is_parked() {
                     runtime.ask_threads();
                 }
-                let idle = numbers.is_parked() || expected;
+                let idle = numbers.is_parked() || expected || runtime.is_over();
                 let seen = if idle { Seen::Idle } else { Seen::Busy((numbers.parks, numbers.busy, beat)) };
                 Sight { seen, task, moves: numbers.parks.wrapping_add(turn) }
             }
