@@ -103,6 +103,9 @@ impl Seat {
             (Some(look), Some((at, before))) => Some(TimeSplit::between(&before, at, &look.times, now)),
             _ => None,
         };
+        if self.has_moved() {
+            (look, split) = (None, None); // they may be of what it did then
+        }
         let mut failed = self.capture(means, probe(&self.hub), PATIENCE).err();
         let mut outside = self.is_outside();
         if outside && self.is_another_thread(means) {
@@ -195,6 +198,14 @@ impl Seat {
         Some(event)
     }
 
+    /// Whether the turn that was looked at is over by now. What was seen at that look stays.
+    fn has_moved(&mut self) -> bool {
+        let before = self.sight;
+        self.look();
+        let after = std::mem::replace(&mut self.sight, before);
+        after.seen != before.seen
+    }
+
     /// Takes its stack. One that is of a later turn is none of this one's.
     fn capture(
         &mut self,
@@ -207,10 +218,7 @@ impl Seat {
         }
         let Some((_, thread)) = &self.thread else { return Err(CaptureError::UnknownThread) };
         let capture = means.capturer.capture(&thread.target, probe, patience)?;
-        let before = self.sight.seen;
-        self.look();
-        let moved = std::mem::replace(&mut self.sight.seen, before) != before;
-        if moved {
+        if self.has_moved() {
             return Err(CaptureError::TimedOut { after: patience });
         }
         self.known.tasks.push(named(capture.said));
