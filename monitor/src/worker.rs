@@ -212,7 +212,9 @@ impl Thread {
             return Turn::Leave(Left::Ended);
         }
         self.look();
-        self.watch_loops();
+        if let Left::Forked = self.watch_loops() {
+            return Turn::Leave(Left::Forked);
+        }
         let now = self.shared.clock.now();
         match self.schedule.next_due() {
             Some(due) if due <= now => match self.call_due(now) {
@@ -224,14 +226,14 @@ impl Thread {
     }
 
     /// Looks at the loops, if it is time to, and tells of what was found.
-    fn watch_loops(&mut self) {
+    fn watch_loops(&mut self) -> Left {
         let limit = self.shared.limits.max_blocking_time();
         if limit != self.limit {
             self.limit = limit;
             self.watch.changed();
         }
         if !self.watch.is_due(self.shared.clock.now()) {
-            return;
+            return Left::Ended;
         }
         for finding in self.watch.look(&self.hubs, limit) {
             match finding {
@@ -245,7 +247,11 @@ impl Thread {
                 }
                 Finding::Unblocked(event) => self.tell_by(*event, |bus, event| bus.try_publish(event)),
             }
+            if !self.worker.is_here() {
+                return Left::Forked; // by a subscriber
+            }
         }
+        Left::Ended
     }
 
     /// Brings the schedule up to the newest snapshot.
@@ -338,6 +344,9 @@ impl Thread {
             let limit = shared.settings.slow_after;
             self.tell(MonitoringFunctionSlow { function: function.name.clone(), took, limit }, first);
         }
+        if !self.worker.is_here() {
+            return Left::Forked; // by a subscriber to what was told
+        }
         self.worker.is_at(None, clock);
         if !shared.is_current(listed) {
             quietly(|| function.discard());
@@ -384,6 +393,9 @@ impl Thread {
             Err(payload) => Some(format!("a subscriber {}", FunctionPanicked::new(payload))),
         };
         quietly(|| drop(event));
+        if !self.worker.is_here() {
+            return; // a subscriber forked, and this is the child's copy of the thread
+        }
         if let Some(failed) = failed
             && shared.failed_reports.fetch_add(1, Relaxed) == 0
         {

@@ -8,7 +8,7 @@ use common::process::{child, fork, join};
 use common::{Gate, HANG, Stay};
 use signalpost::Bus;
 use signalpost::monitor::{
-    ForkedWhileRunning, Hub, Monitor, MonitorRef, MonitoringFunctionFailed, PeriodError,
+    EventLoopBlocked, ForkedWhileRunning, Hub, Monitor, MonitorRef, MonitoringFunctionFailed, PeriodError,
 };
 use std::fs;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
@@ -235,6 +235,44 @@ fn a_child_forked_by_a_function_has_a_thread_of_its_own_and_the_parent_goes_on()
         join(id.recv_timeout(HANG).unwrap());
         use_all_of(&monitor);
         assert_eq!(monitor.functions()[0].failures, 0);
+    })
+    .succeeded();
+}
+
+/// The child's copy of the thread ends where the subscriber returns, and so does the child, which has no other.
+#[test]
+fn the_thread_of_a_parent_does_nothing_in_a_child_that_a_subscriber_forked() {
+    child("the_thread_of_a_parent_does_nothing_in_a_child_that_a_subscriber_forked", || {
+        let parent = std::process::id();
+        let bus = Arc::new(Bus::new());
+        let (forked, ids) = mpsc::channel();
+        let forks = move || {
+            // SAFETY: as in `fork`, but that the child returns from here, which is what is asked for.
+            match unsafe { libc::fork() } {
+                0 => {}
+                id => forked.send(id).unwrap_or_default(),
+            }
+        };
+        let forks_too = forks.clone();
+        let _blocked = bus.topic::<EventLoopBlocked>().subscribe(move |_| forks());
+        let _failed = bus.topic::<MonitoringFunctionFailed>().subscribe(move |_| forks_too());
+        let monitor = on(&bus);
+        let of_the_parent = move |_: &Hub| {
+            if std::process::id() != parent {
+                // SAFETY: ends the child; runs nothing of it.
+                unsafe { libc::_exit(7) }
+            }
+        };
+        monitor.add_monitoring_function(of_the_parent, MS).unwrap();
+        let fails = |_: &Hub| -> Result<(), signalpost::BoxError> { Err("fails".into()) };
+        let id = monitor.add_monitoring_function(fails, HOUR).unwrap();
+        join(ids.recv_timeout(HANG).unwrap());
+        assert!(monitor.remove(id));
+        let mut turn = monitor.watch_loop("own").unwrap();
+        turn.busy();
+        join(ids.recv_timeout(HANG).unwrap());
+        turn.idle();
+        use_all_of(&monitor);
     })
     .succeeded();
 }
