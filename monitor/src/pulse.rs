@@ -60,6 +60,11 @@ impl Pulse {
         self.step(before);
     }
 
+    /// What runs begins anew.
+    pub fn again(&self) {
+        self.step(self.task.load(Relaxed)); // invariant 1
+    }
+
     #[inline(always)]
     fn step(&self, task: u64) {
         // Edge TASK: who sees this task sees the turn's step before it, and so that the turn is another one.

@@ -241,7 +241,9 @@ impl Slot {
         let depth = self.own.expected.load(Relaxed); // the thread's own
         self.own.expected.store(if more { depth + 1 } else { depth.saturating_sub(1) }, Relaxed);
         if !more {
-            self.ring(); // a monitor may sleep over it
+            // What follows begins anew, also if no monitor has looked meanwhile. It may sleep over it.
+            self.own.pulse.again();
+            self.ring();
         }
     }
 
