@@ -165,6 +165,9 @@ impl Watch {
         let seat = &mut self.seats[at];
         let (over, step) = seat.known.detector.see_between(now, looked, floor, limit, seat.sight.seen);
         findings.extend(over.and_then(|over| seat.over(over)).map(unblocked));
+        if seat.sight.seen == Seen::Idle {
+            seat.lets_go();
+        }
         match step {
             Step::None => {}
             Step::Suspect => seat.suspect(self.means.clock),

@@ -73,7 +73,12 @@ impl Seat {
         self.known.suspected = times.map(|times| (clock.now(), times));
     }
 
-    /// The kernel's files of its thread are kept open as long as it is the same.
+    /// It is idle: the kernel's files of its thread are closed, since there may be more threads than a process may have files.
+    pub(super) fn lets_go(&mut self) {
+        self.known.thread = None;
+    }
+
+    /// The kernel's files of its thread are kept open as long as it is the same, and until it is idle.
     fn keep_thread(&mut self) {
         let life = self.thread.as_ref().map(|(_, thread)| thread.life);
         if self.known.thread.as_ref().map(|(of, _)| *of) != life {
