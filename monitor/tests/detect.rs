@@ -236,22 +236,23 @@ fn worth(time: Duration, limit: Duration) -> u32 {
 }
 
 /// Looks at a worker until its last turn has ended, at times that `next` gives, and holds everything against the model and the truth.
-/// `limits`: what the limit is from look to look. Gives the turns that were reported, and when first.
+/// `limit`: what it is at this look, and how long the look takes until it sees, and is over. Gives the turns that were reported, and when first.
 fn watched(
     worker: &Worker,
     start: Duration,
-    mut limit: impl FnMut() -> Duration,
+    mut limit: impl FnMut() -> (Duration, [Duration; 2]),
     mut next: impl FnMut(&Detector<usize>, Duration, Duration) -> Duration,
 ) -> Vec<(usize, Duration)> {
     let (mut detector, mut known, mut last, mut now) = (Detector::new(start), None::<Known>, start, start);
     let mut found = Vec::new();
     loop {
-        let (limit, turn) = (limit(), worker.at(now));
-        let (over, step) = detector.see(now, Duration::ZERO, limit, turn.map_or(Idle, Busy));
+        let (limit, [sees, ends]) = limit();
+        let (turn, to) = (worker.at(now + sees), now + sees + ends);
+        let (over, step) = detector.see_between(now, to, Duration::ZERO, limit, turn.map_or(Idle, Busy));
         let gone = known.take_if(|known| turn != Some(known.turn));
         let expected = gone.filter(|gone| gone.reports > 0).map(|gone| Over {
-            total: gone.last - gone.first,
-            error: (now - gone.last) + (gone.first - gone.before),
+            total: gone.last.saturating_sub(gone.first),
+            error: (to - gone.last) + (gone.first - gone.before),
             reports: gone.reports,
         });
         assert_eq!(over, expected);
@@ -264,10 +265,10 @@ fn watched(
         }
         let mut due = None;
         if let Some(turn) = turn {
-            let known = known.get_or_insert(Known { turn, before: last, first: now, last: now, reports: 0 });
+            let known = known.get_or_insert(Known { turn, before: last, first: to, last: now, reports: 0 });
             known.last = now;
-            let time = now - known.first;
-            let worth = if known.first == now { 0 } else { worth(time, limit) };
+            let time = now.saturating_sub(known.first);
+            let worth = worth(time, limit);
             if worth > known.reports {
                 known.reports = worth;
                 due = Some(Step::Report { time, error: known.first - known.before, report: worth });
@@ -295,8 +296,8 @@ fn watched(
             return found;
         }
         last = now;
-        now = next(&detector, limit, now);
-        assert!(now > last);
+        now = next(&detector, limit, to);
+        assert!(now >= to && now > last);
     }
 }
 
@@ -312,8 +313,13 @@ fn looks_at_any_time_and_with_any_limit_report_what_the_naive_model_does() {
         let worker = Worker::new(&mut random, start, least);
         let changes = round % 2 == 0;
         let mut limits = Random(round as u64 + 1);
-        let limit =
-            || if changes && limits.one_in(10) { limit / 2 + limits.time(2 * limit) + ns(1) } else { limit };
+        let slow = round % 4 < 2;
+        let limit = || {
+            let takes =
+                if slow && limits.one_in(4) { [limits.time(least), limits.time(least)] } else { [ns(0); 2] };
+            let other = limit / 2 + limits.time(2 * limit) + ns(1);
+            (if changes && limits.one_in(10) { other } else { limit }, takes)
+        };
         let found = watched(&worker, start, limit, |_, _, now| {
             let pause = if random.one_in(5) { 4 * least } else { least / 3 };
             now + ns(1) + random.time(pause)
@@ -332,7 +338,7 @@ fn with_looks_when_they_are_asked_for_turns_of_1_3_limits_are_all_found_in_time(
         let worker = Worker::new(&mut random, start, limit);
         // Idle, it is looked at five times in a limit, as one that does not ring.
         let next = |detector: &Detector<usize>, limit, now| detector.next(limit).unwrap_or(now + limit / 5);
-        let found = watched(&worker, start, || limit, next);
+        let found = watched(&worker, start, || (limit, [ns(0); 2]), next);
         for (turn, (from, to)) in worker.turns.iter().enumerate() {
             let first = found.iter().find(|(found, _)| *found == turn).map(|(_, after)| *after);
             if *to - *from >= limit * 13 / 10 {
