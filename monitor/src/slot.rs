@@ -17,6 +17,7 @@ use crossbeam_utils::sync::Unparker;
 use signalpost_dispatch::core::{Sides, Snapshot, SnapshotCell};
 use std::cell::Cell;
 use std::process;
+use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{
     AtomicBool, AtomicU64, AtomicUsize, Ordering::Acquire, Ordering::Relaxed, Ordering::Release,
@@ -209,6 +210,11 @@ impl Slot {
 
     fn thread(&self) -> Option<Arc<ThreadInfo>> {
         self.thread.read(|held| held.0.clone()).flatten()
+    }
+
+    /// Whether it is this thread's still: while the thread's locals are destroyed it may be another one's already.
+    pub(crate) fn is_here(&self) -> bool {
+        current().is_some_and(|here| ptr::eq(here, self))
     }
 
     /// This thread begins something that could block.

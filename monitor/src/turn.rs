@@ -64,8 +64,10 @@ impl LoopGuard {
 
 impl Drop for LoopGuard {
     fn drop(&mut self) {
-        self.slot.leave(0);
-        self.slot.guard(None);
+        if self.slot.is_here() {
+            self.slot.leave(0);
+            self.slot.guard(None);
+        }
         self.hub.unwatch();
     }
 }
@@ -109,7 +111,7 @@ pub struct ExpectBlocking {
 
 impl Drop for ExpectBlocking {
     fn drop(&mut self) {
-        if let Some(slot) = self.slot {
+        if let Some(slot) = self.slot.filter(|slot| slot.is_here()) {
             slot.expect(false);
         }
     }
