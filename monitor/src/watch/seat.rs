@@ -96,6 +96,7 @@ impl Seat {
 /// The seats of all workers of these loops, and of the threads that drive none; who was there before keeps what is known.
 ///
 /// What a new thread runs has begun after the `last` look. For a new runtime nobody knows: it counts from `now`.
+#[cfg_attr(not(feature = "tokio"), allow(unused_variables, reason = "only runtimes count from `now`"))]
 pub(super) fn arrange(
     hubs: &[EventLoop],
     before: Vec<Seat>,
