@@ -120,31 +120,45 @@ impl fmt::Debug for Job {
 pub struct Polls {
     wanted: ShortPolls,
     begin: Instant,
-    count: AtomicU64,
     longest_ns: AtomicU64,
+    /// Polls of each task, by the worker that made them.
+    made: Mutex<HashMap<(usize, usize), u64>>,
 }
 
 impl Polls {
     /// From now on.
     pub fn begin(wanted: ShortPolls) -> Self {
-        Self { wanted, begin: Instant::now(), count: AtomicU64::new(0), longest_ns: AtomicU64::new(0) }
+        Self { wanted, begin: Instant::now(), longest_ns: AtomicU64::new(0), made: Mutex::default() }
     }
 
-    /// One poll of one task. Gives whether the task goes on.
-    pub fn poll(&self) -> bool {
+    /// One poll of one task, on this worker. Gives whether the task goes on.
+    pub fn poll(&self, task: usize, worker: usize) -> bool {
         let begin = Instant::now();
         compute_for(self.wanted.poll);
         let took = begin.elapsed().as_nanos().try_into().unwrap_or(u64::MAX);
-        self.count.fetch_add(1, Relaxed);
         self.longest_ns.fetch_max(took, Relaxed);
+        *self.made.lock().expect("nothing panics under it").entry((worker, task)).or_default() += 1;
         self.begin.elapsed() < self.wanted.lasts
+    }
+
+    /// A worker more than three quarters of whose polls were of the same task.
+    fn alone(&self) -> Option<usize> {
+        let made = self.made.lock().expect("nothing panics under it");
+        let of =
+            |worker: usize| made.iter().filter(move |((of, _), _)| *of == worker).map(|(_, polls)| *polls);
+        let is_alone = |worker: &usize| of(*worker).max() > Some(of(*worker).sum::<u64>() * 3 / 4);
+        made.keys().map(|(worker, _)| *worker).find(is_alone)
     }
 
     /// What they were, at the end.
     pub fn measured(&self) -> Measured {
         let longest = Duration::from_nanos(self.longest_ns.load(Relaxed));
-        let too_long = longest >= self.wanted.limit;
-        let why_not = too_long.then(|| format!("a short poll took {} ms", longest.as_millis()));
+        let why_not = if longest >= self.wanted.limit {
+            Some(format!("a short poll took {} ms", longest.as_millis()))
+        } else {
+            // Such a task keeps its worker from its driver all by itself.
+            self.alone().map(|worker| format!("worker {worker} polled hardly more than one task"))
+        };
         Measured { begin: self.begin, end: Instant::now(), processor: None, why_not }
     }
 }
@@ -175,14 +189,20 @@ mod tests {
     }
 
     #[test]
-    fn a_short_poll_that_was_not_short_is_told() {
-        let wanted =
-            ShortPolls { tasks: 1, poll: Duration::ZERO, limit: Duration::MAX, lasts: Duration::ZERO };
-        let polls = Polls::begin(wanted);
-        assert!(!polls.poll(), "its time is over at once");
-        assert_eq!(polls.measured().why_not, None);
-        let polls = Polls::begin(ShortPolls { limit: Duration::ZERO, lasts: Duration::MAX, ..wanted });
-        assert!(polls.poll());
-        assert!(polls.measured().why_not.is_some());
+    fn short_polls_that_were_not_short_or_of_one_task_are_told() {
+        let limit = Duration::from_secs(3600);
+        let wanted = ShortPolls { tasks: 2, poll: Duration::ZERO, limit, lasts: limit };
+        let why_not = |wanted, polled: &[(usize, usize)]| {
+            let polls = Polls::begin(wanted);
+            let go_on: Vec<_> = polled.iter().map(|&(task, worker)| polls.poll(task, worker)).collect();
+            assert!(go_on.iter().all(|&goes_on| goes_on == !wanted.lasts.is_zero()));
+            polls.measured().why_not
+        };
+        assert_eq!(why_not(wanted, &[(0, 0), (1, 0), (1, 0), (2, 1), (3, 1)]), None);
+        assert_eq!(why_not(ShortPolls { lasts: Duration::ZERO, ..wanted }, &[(0, 0), (1, 0)]), None);
+        let alone = why_not(wanted, &[(0, 0), (1, 0), (2, 1), (2, 1), (2, 1), (2, 1), (3, 1)]).unwrap();
+        assert!(alone.contains("worker 1"), "{alone}");
+        let long = why_not(ShortPolls { limit: Duration::ZERO, ..wanted }, &[(0, 0), (1, 0)]).unwrap();
+        assert!(long.contains("a short poll took"), "{long}");
     }
 }

@@ -168,7 +168,7 @@ impl Loop {
     /// One short poll of every task that has not ended, then the loop turns.
     fn go_on(&mut self) {
         for (polls, tasks, token, receipt) in std::mem::take(&mut self.going_on) {
-            let last = (0..tasks).fold(true, |_, _| polls.poll());
+            let last = (0..tasks).fold(true, |_, task| polls.poll(task, 0));
             if last {
                 self.going_on.push((polls, tasks, token, receipt));
                 continue;

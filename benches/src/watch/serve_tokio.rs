@@ -20,7 +20,7 @@ use std::{
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
-    runtime::Builder,
+    runtime::{Builder, worker_index},
     sync::{Barrier, oneshot},
     task::JoinSet,
 };
@@ -170,15 +170,14 @@ async fn perform(job: Job, receipt: Receipt, own_name: &OwnName) {
         Job::InPlace(work) => receipt.give(Vec::new(), tokio::task::block_in_place(work)),
         Job::ShortPolls(wanted) => {
             let polls = Arc::new(Polls::begin(wanted));
-            // All are ready at once, so that an idle worker takes half of them: one that had a single task would poll nothing else,
-            // and that task would be to blame.
+            // All are ready at once, so that an idle worker finds several of them.
             let ready = Arc::new(Barrier::new(wanted.tasks));
             let mut tasks = JoinSet::new();
-            for _ in 0..wanted.tasks {
+            for task in 0..wanted.tasks {
                 let (polls, ready) = (Arc::clone(&polls), Arc::clone(&ready));
                 tasks.spawn(async move {
                     ready.wait().await;
-                    while polls.poll() {
+                    while polls.poll(task, worker_index().unwrap_or(0)) {
                         at_once_again().await;
                     }
                 });
