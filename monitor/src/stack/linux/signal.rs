@@ -359,6 +359,10 @@ pub(super) fn nanos() -> u64 {
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
 
+/// How much of the first thread's stack is taken for one piece: the kernel keeps 128 MiB free for it, whatever its limit is. Where that
+/// is higher, or none, the bound that is told is where other memory ended at that time, which may grow: nobody reserved what is between.
+const MOST_FIRST: u64 = 64 << 20;
+
 /// The bounds of the calling thread's stack, the lower one first; none: (0, 0).
 pub(super) fn bounds() -> (u64, u64) {
     let mut attributes = MaybeUninit::uninit();
@@ -373,7 +377,12 @@ pub(super) fn bounds() -> (u64, u64) {
     let known = unsafe { libc::pthread_attr_getstack(attributes.as_ptr(), &raw mut low, &raw mut len) };
     // SAFETY: as above, and not used after.
     unsafe { libc::pthread_attr_destroy(attributes.as_mut_ptr()) };
-    if known == 0 { (low.addr() as u64, (low.addr() + len) as u64) } else { (0, 0) }
+    if known != 0 {
+        return (0, 0);
+    }
+    let (low, high) = (low.addr() as u64, (low.addr() + len) as u64);
+    let first = nix::unistd::gettid() == nix::unistd::getpid();
+    (if first { low.max(high.saturating_sub(MOST_FIRST)) } else { low }, high)
 }
 
 /// A handler that was there before ours.
