@@ -96,7 +96,8 @@ impl Watch {
         let mut findings = Vec::new();
         let Some(limit) = limit else {
             // Who switches it on again wakes the thread.
-            self.seats.clear();
+            let gone = std::mem::take(&mut self.seats);
+            findings.extend(ended(gone, self.means.clock.now()));
             self.last = Duration::ZERO;
             self.next = None;
             return findings;
@@ -110,7 +111,7 @@ impl Watch {
         };
         self.sleeper.is_up();
         loop {
-            self.arrange(hubs, now, limit, &mut findings);
+            self.arrange(hubs, now, &mut findings);
             self.seats.iter_mut().for_each(Seat::look);
             let looked = self.means.clock.now();
             for at in 0..self.seats.len() {
@@ -141,17 +142,14 @@ impl Watch {
     }
 
     /// Brings the seats up to date, if threads have come or gone. What is not there any more has ended, also what was blocked.
-    fn arrange(&mut self, hubs: &[EventLoop], now: Duration, limit: Duration, findings: &mut Vec<Finding>) {
+    fn arrange(&mut self, hubs: &[EventLoop], now: Duration, findings: &mut Vec<Finding>) {
         let version = slot::version();
         if self.arranged.replace(version) == Some(version) {
             return;
         }
         let (seats, gone) = seat::arrange(hubs, std::mem::take(&mut self.seats), self.last, now);
         self.seats = seats;
-        for mut seat in gone {
-            let (over, _) = seat.known.detector.see(now, Duration::ZERO, limit, Seen::Idle);
-            findings.extend(over.and_then(|over| seat.over(over)).map(unblocked));
-        }
+        findings.extend(ended(gone, now));
     }
 
     fn see(
@@ -205,6 +203,15 @@ impl Watch {
         };
         self.seats.iter().enumerate().filter(|(other, _)| *other != at).map(line).collect()
     }
+}
+
+/// What there is to say of workers that are not watched any more: of those that were blocked, that it is over.
+fn ended(gone: Vec<Seat>, now: Duration) -> impl Iterator<Item = Finding> {
+    gone.into_iter().filter_map(move |mut seat| {
+        // Idle has no limit.
+        let (over, _) = seat.known.detector.see(now, Duration::ZERO, Duration::MAX, Seen::Idle);
+        seat.over(over?).map(unblocked)
+    })
 }
 
 fn unblocked(event: EventLoopUnblocked) -> Finding {
