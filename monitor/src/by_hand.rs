@@ -7,7 +7,8 @@
 use crate::builder::MonitorBuilder;
 use crate::clock::Clock;
 use crate::error::StartError;
-use crate::monitor::{MonitorRef, Shared};
+use crate::monitor::MonitorRef;
+use crate::shared::Shared;
 use crate::worker::{Left, Thread, Turn};
 use std::fmt;
 use std::sync::Arc;

@@ -149,10 +149,11 @@ impl<T> Run<T> {
         Step::None
     }
 
-    /// Two closer looks, a tenth of a limit apart, before the first report.
+    /// The closer looks before the first report: at distances that differ, since tasks may come in turns.
     fn next_look(&self, limit: Duration) -> Option<Duration> {
-        let part = (self.looks < 2 && self.reports == 0).then(|| limit / 10 * (8 + self.looks))?;
-        self.since.checked_add(part)
+        const AT: [u32; 4] = [80, 83, 88, 95];
+        let percent = AT.get(self.looks as usize).filter(|_| self.reports == 0)?;
+        self.since.checked_add(limit / 100 * *percent)
     }
 
     fn next_report(&self, limit: Duration) -> Option<Duration> {

@@ -2,7 +2,7 @@
 //!
 //! Owns what a loop is called, and where its signs of life come from. Not here: what they mean (`detect.rs`).
 
-use crate::monitor::Shared;
+use crate::shared::Shared;
 use crate::slot;
 use std::fmt;
 use std::sync::{Arc, Weak};

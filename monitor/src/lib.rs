@@ -6,7 +6,8 @@
 //! | module | owns |
 //! |---|---|
 //! | `builder` | settings, checked together at the start |
-//! | `monitor` | the handles: add, change, remove, stop; what a forked child does |
+//! | `monitor` | the handles: add, change, remove, watch, stop |
+//! | `shared` | what the handles and the thread share; what a forked child does |
 //! | `worker` | the thread: sleep, call, tell of what went wrong |
 //! | `by_hand` | a monitor without a thread, for tests |
 //! | `schedule`, `clock` | which function is due next; the time it is told |
@@ -57,6 +58,7 @@ pub mod report;
 mod runtime;
 #[doc(hidden)] // for the tests, which turn its clock by hand: not part of what semver covers
 pub mod schedule;
+mod shared;
 mod signals;
 mod slot;
 #[doc(hidden)] // for the tests, which take stacks of threads of all kinds: not part of what semver covers

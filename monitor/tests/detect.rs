@@ -29,7 +29,7 @@ use Seen::{Busy, Idle};
 use Step::{Look, None as Nothing, Suspect};
 
 #[test]
-fn a_turn_is_suspected_looked_at_twice_and_reported_at_the_limit() {
+fn a_turn_is_suspected_looked_at_more_closely_and_reported_at_the_limit() {
     let steps = looks([
         (0, Idle),
         (20, Busy(1)),
@@ -41,10 +41,7 @@ fn a_turn_is_suspected_looked_at_twice_and_reported_at_the_limit() {
         (120, Busy(1)),
         (121, Busy(1)),
     ]);
-    assert_eq!(
-        steps,
-        [Nothing, Nothing, Suspect, Nothing, Look, Look, Nothing, reported(100, 20, 1), Nothing]
-    );
+    assert_eq!(steps, [Nothing, Nothing, Suspect, Nothing, Look, Look, Look, reported(100, 20, 1), Nothing]);
 }
 
 #[test]
@@ -142,8 +139,10 @@ fn the_next_look_is_the_earliest_that_is_needed() {
     assert_eq!(see(0, Idle), None);
     assert_eq!(see(10, Busy(1)), Some(ms(30)));
     assert_eq!(see(85, Busy(1)), Some(ms(90)), "a closer look");
-    assert_eq!(see(91, Busy(1)), Some(ms(100)), "another");
-    assert_eq!(see(101, Busy(1)), Some(ms(110)), "the report");
+    assert_eq!(see(91, Busy(1)), Some(ms(93)), "another");
+    assert_eq!(see(94, Busy(1)), Some(ms(98)));
+    assert_eq!(see(99, Busy(1)), Some(ms(105)));
+    assert_eq!(see(106, Busy(1)), Some(ms(110)), "the report");
     assert_eq!(see(111, Busy(1)), Some(ms(131)));
     assert_eq!(see(200, Busy(1)), Some(ms(210)), "the second report");
     assert_eq!(see(211, Idle), None);
@@ -369,6 +368,6 @@ fn looks_when_they_are_asked_for_come_at_each_report_and_are_few() {
         now = detector.next(T).expect("it is busy");
     }
     assert_eq!(reports, (0..6).map(|n| (T * (1 << n), n + 1)).collect::<Vec<_>>(), "to the nanosecond");
-    assert_eq!((closer, suspected), (vec![ms(80), ms(90)], 1));
+    assert_eq!((closer, suspected), (vec![ms(80), ms(83), ms(88), ms(95)], 1));
     assert!(looks < 64 * 5 + 10, "{looks} looks");
 }
