@@ -1,47 +1,20 @@
 //! The `lab` command as its users meet it: what it prints, writes, refuses, and exits with.
 //! Settings are tiny; no test looks at how long anything took.
 
+mod common;
+
+use common::{Folder, lab, text};
 use serde_json::Value;
 use std::{
     fs,
-    path::PathBuf,
     process::{Command, Output, Stdio},
 };
 
 /// A survey that takes a moment.
 const TINY: [&str; 8] = ["--processes", "1", "--rounds", "1", "--batch", "10", "--subscribers", "0,16"];
 
-fn lab(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_lab")).args(args).output().expect("the lab starts")
-}
-
 fn tiny(args: &[&str]) -> Output {
     lab(&[&TINY, args].concat())
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).expect("the lab prints UTF-8")
-}
-
-/// A folder of this test's own, removed at its end.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("signalpost-lab-{}-{name}", std::process::id()));
-        fs::create_dir_all(&path).expect("the temporary folder is writable");
-        Self(path)
-    }
-
-    fn file(&self, name: &str) -> String {
-        self.0.join(name).to_str().expect("a plain path").to_owned()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
 }
 
 #[test]

@@ -1,41 +1,11 @@
 //! `lab watch` and `lab watch-cost` as their users meet them. No test looks at how long anything took; what the monitor must
 //! say of a fault that was provoked, it must have said, whatever the machine was doing.
 
+mod common;
+
+use common::{Folder, lab, text};
 use serde_json::Value;
-use std::{
-    fs,
-    path::PathBuf,
-    process::{Command, Output},
-};
-
-fn lab(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_lab")).args(args).output().expect("the lab starts")
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).expect("the lab prints UTF-8")
-}
-
-/// A folder of this test's own, removed at its end.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("signalpost-lab-watch-{}-{name}", std::process::id()));
-        fs::create_dir_all(&path).expect("the temporary folder is writable");
-        Self(path)
-    }
-
-    fn file(&self, name: &str) -> String {
-        self.0.join(name).to_str().expect("a plain path").to_owned()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
+use std::fs;
 
 #[test]
 fn a_sleeping_task_is_seen_on_every_loop_and_written_down() {
