@@ -7,7 +7,7 @@ use crate::event::PeriodicMonitorThreadStarted;
 use crate::memory::{MemoryHandle, MemoryWatch};
 use crate::monitor::{Monitor, MonitorRef};
 use crate::shared::Shared;
-use crate::stack::CaptureMode;
+use crate::stack::{CaptureMode, Capturer};
 use signalpost_dispatch::{Bus, Plugins, bus, plugins};
 use std::fmt;
 use std::ops::Deref;
@@ -260,6 +260,11 @@ impl Settings {
         }
         if self.failures_before_removal == 0 {
             errors.push(SettingError::ZeroCount { setting: "failures_before_removal" });
+        }
+        if let (Some(signal), Err(why)) =
+            (self.capture_signal, Capturer::check(self.capture, self.capture_signal))
+        {
+            errors.push(SettingError::CaptureSignal { signal, why });
         }
         errors
     }

@@ -121,6 +121,13 @@ impl<T: PartialEq> Detector<T> {
         Some(next.filter(|next| *next > self.last).fold(soon, Duration::min))
     }
 
+    /// What it does goes by another token from now on: it is the same all the same.
+    pub fn goes_by(&mut self, token: T) {
+        if let Some(run) = &mut self.run {
+            run.what = token;
+        }
+    }
+
     /// Since when it does the same, as far as was seen; none while it is idle.
     pub fn since(&self) -> Option<Duration> {
         self.run.as_ref().map(|run| run.since)

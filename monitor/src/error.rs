@@ -121,6 +121,13 @@ pub enum SettingError {
         /// The builder's method.
         setting: &'static str,
     },
+    /// No stack can be taken by this signal.
+    CaptureSignal {
+        /// The signal.
+        signal: i32,
+        /// Why not.
+        why: &'static str,
+    },
 }
 
 impl fmt::Display for SettingError {
@@ -138,6 +145,12 @@ impl fmt::Display for SettingError {
             Self::ZeroDuration { setting } => {
                 write!(f, "{setting} is zero: it must be longer (for never, `Duration::MAX`)")
             }
+            Self::CaptureSignal { signal, why } => {
+                write!(
+                    f,
+                    "capture_signal is {signal}: {why}; take one that nobody uses, or leave the setting out"
+                )
+            }
             Self::ZeroCount { setting } => {
                 write!(f, "{setting} is 0: it must be at least 1 (for never, `u32::MAX`)")
             }
@@ -154,6 +167,8 @@ pub enum WatchError {
     /// The tokio that is linked does not count as is needed, and how. What can be done: another version of it, or
     /// [`Monitored`](crate::Monitored) tasks, which do not need its counts.
     Tokio(String),
+    /// This monitor watches a runtime with these hooks already. Each runtime has its own.
+    HooksInUse,
     /// This thread drives a loop that is watched already: drop its guard first.
     ThreadIsTaken,
     /// This thread ends: its locals are gone.
@@ -168,6 +183,9 @@ impl fmt::Display for WatchError {
             Self::Tokio(why) => write!(
                 f,
                 "this version of tokio cannot be watched by its metrics: {why}; use another one, or `Monitored` tasks"
+            ),
+            Self::HooksInUse => f.write_str(
+                "a runtime with these hooks is watched already: each runtime has hooks of its own",
             ),
             Self::ThreadIsTaken => {
                 f.write_str("this thread drives a loop that is watched already: drop its guard first")

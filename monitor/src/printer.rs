@@ -1,7 +1,7 @@
 //! Prints reports to standard error: at once; with source lines (feature `dwarf`) on a thread of its own, since to read them takes
 //! tens of ms, and the monitor has to be in time.
 //!
-//! Owns that thread, which is there from the first report on, and ends with the monitor's.
+//! Owns that thread, which is there from the first report on; the monitor's ends when it has printed all.
 
 use crate::report::{Print, Printout};
 use std::io;
@@ -26,8 +26,9 @@ mod helper {
     use crate::report::Printout;
     use crate::signals;
     use std::io::{self, Write};
+    use std::process;
     use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-    use std::thread;
+    use std::thread::{self, JoinHandle};
 
     /// Reports that may wait. More are printed at once, without source lines.
     const WAITING: usize = 16;
@@ -35,6 +36,20 @@ mod helper {
     #[derive(Debug, Default)]
     pub(super) struct Helper {
         reports: Option<SyncSender<Printout>>,
+        /// The thread, and the process that it is of.
+        thread: Option<(JoinHandle<()>, u32)>,
+    }
+
+    impl Drop for Helper {
+        /// Waits until all is printed.
+        fn drop(&mut self) {
+            self.reports = None;
+            if let Some((thread, process)) = self.thread.take()
+                && process == process::id()
+            {
+                let _ = thread.join();
+            }
+        }
     }
 
     impl Helper {
@@ -46,7 +61,10 @@ mod helper {
             let reports = match &self.reports {
                 Some(reports) => reports,
                 None => match start() {
-                    Ok(reports) => self.reports.insert(reports),
+                    Ok((reports, thread)) => {
+                        self.thread = Some((thread, process::id()));
+                        self.reports.insert(reports)
+                    }
                     Err(_) => return Some(report), // the next one tries again
                 },
             };
@@ -61,11 +79,10 @@ mod helper {
         }
     }
 
-    fn start() -> io::Result<SyncSender<Printout>> {
+    fn start() -> io::Result<(SyncSender<Printout>, JoinHandle<()>)> {
         let (send, reports) = sync_channel(WAITING);
         let helper = thread::Builder::new().name("signalpost-lines".to_owned());
-        signals::blocked(|| helper.spawn(|| run(reports)))?;
-        Ok(send)
+        Ok((send, signals::blocked(|| helper.spawn(|| run(reports)))?))
     }
 
     fn run(reports: Receiver<Printout>) {

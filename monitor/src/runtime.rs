@@ -19,6 +19,7 @@ use crate::slot;
 use crate::stack::Said;
 use std::future::poll_fn;
 use std::panic::catch_unwind;
+use std::process;
 use std::sync::atomic::{
     AtomicBool, AtomicU64, AtomicUsize, Ordering::Acquire, Ordering::Relaxed, Ordering::Release,
 };
@@ -174,6 +175,7 @@ pub(crate) struct Runtime {
     metrics: RuntimeMetrics,
     handle: Handle,
     hooks: TokioHooks,
+    process: u32,
     /// It says when it wakes, so a monitor need not look while it sleeps.
     pub(crate) rings: bool,
     /// When its threads were last asked who they are, if they do not tell by themselves.
@@ -234,6 +236,11 @@ impl Runtime {
     pub(crate) fn numbers(&self, worker: usize) -> Numbers {
         let parks = self.metrics.worker_park_unpark_count(worker);
         Numbers { parks, busy: self.metrics.worker_total_busy_duration(worker) }
+    }
+
+    /// A forked child has a copy of what its parent's runtime was at that moment, and none of its threads.
+    pub(crate) fn is_of_this_process(&self) -> bool {
+        self.process == process::id()
     }
 
     /// The life of the slot whose thread said last that it is this worker; none: nobody has since the runtime is watched.
@@ -329,8 +336,14 @@ impl MonitorRef {
     /// not on a worker, and is not watched (make it [`Monitored`](crate::Monitored), and it is). After `block_in_place` a
     /// worker goes on as another thread, which is known when it first parks.
     ///
+    /// The watch keeps what a runtime leaves behind when it is dropped (its handle, and that of its driver): then
+    /// [`unwatch`](EventLoop::unwatch) it. A current-thread runtime that nobody drives, and that has no tasks, is at rest; where no
+    /// stack tells (`Passive`, `Off`, signal blocked) one that is blocked without any task counts as at rest too. While such a
+    /// runtime is at rest, the monitor goes on looking.
+    ///
     /// # Errors
-    /// [`WatchError`]: this tokio does not count as is needed, and how; or the monitor has ended.
+    /// [`WatchError`]: this tokio does not count as is needed, and how; this monitor watches a runtime with these
+    /// hooks already; or it has ended.
     ///
     /// # Examples
     /// ```
@@ -366,6 +379,7 @@ impl MonitorRef {
             metrics,
             handle: handle.clone(),
             hooks,
+            process: process::id(),
             rings,
             asked: Mutex::new(None),
             asking: Arc::default(),

@@ -205,17 +205,19 @@ impl Shared {
     }
 
     pub(crate) fn add_hub(self: &Arc<Self>, hub: EventLoop) -> Result<(), WatchError> {
-        let changed = self.table.update(|table| {
-            if table.ended || self.is_stopping() {
-                return None;
-            }
+        let mut refused = Ok(());
+        self.table.update(|table| {
+            refused = match () {
+                () if table.ended || self.is_stopping() => Err(WatchError::MonitorEnded),
+                () if table.hubs.contains(&hub) => Err(WatchError::HooksInUse),
+                () => Ok(()),
+            };
+            refused.as_ref().ok()?;
             let mut hubs = Vec::clone(&table.hubs);
             hubs.push(hub.clone());
             Some(table.watching(hubs))
         });
-        if !changed {
-            return Err(WatchError::MonitorEnded);
-        }
+        refused?;
         self.wake();
         Ok(())
     }

@@ -90,9 +90,10 @@ pin_project! {
     /// A future that a monitor can name: it says at each poll that it runs, and which task it is.
     ///
     /// Any executor will do. A poll costs two stores before and two after it, on a cache line of this thread, and a load of a flag
-    /// (below 1 ns; wait-free, no allocation, no clock); the first one on a thread allocates. Every monitor of the process sees the
-    /// thread: a poll that takes longer than its [`max_blocking_time`](crate::MonitorBuilder::max_blocking_time) is an
-    /// [`EventLoopBlocked`](crate::EventLoopBlocked), of the loop that the thread drives, or of one called `tasks`.
+    /// (below 1 ns; wait-free, no allocation, no clock); the first one on a thread allocates. Every monitor of the process sees
+    /// it, on a thread that drives a loop (a [`LoopGuard`](crate::LoopGuard)'s, a runtime's with hooks) those that watch that loop: a poll that
+    /// takes longer than [`max_blocking_time`](crate::MonitorBuilder::max_blocking_time) is an
+    /// [`EventLoopBlocked`](crate::EventLoopBlocked), of that loop, or of one called `tasks`.
     ///
     /// One inside another is a task of its own; when it is done the outer one's time begins anew.
     ///

@@ -12,7 +12,8 @@ use std::marker::PhantomData;
 /// [`idle`](Self::idle) before it waits.
 ///
 /// For mio, calloop, winit, and loops of one's own. Made by [`watch_loop`](crate::MonitorRef::watch_loop), idle; dropped, it is
-/// watched no longer. It stays on its thread.
+/// watched no longer. It stays on its thread. Both calls are the loop's own: within what a turn runs, a task say, they would end
+/// or begin what goes on.
 ///
 /// # Examples
 /// ```

@@ -223,6 +223,6 @@ fn rings(hub: &EventLoop) -> bool {
     match hub.source() {
         Source::Pulse | Source::Tasks => true,
         #[cfg(feature = "tokio")]
-        Source::Tokio(runtime) => runtime.rings,
+        Source::Tokio(runtime) => runtime.rings || !runtime.is_of_this_process(),
     }
 }

@@ -348,22 +348,24 @@ fn a_loop_is_watched_by_its_own_monitor_only() {
 #[test]
 fn one_of_a_thousand_loops_that_blocks_is_found() {
     let watch = Watch::start();
-    let (go, threads) = (Gate::new(), 1_000);
+    let (go, end, threads) = (Gate::new(), Gate::new(), 1_000);
     let ready = mpsc::channel();
     thread::scope(|scope| {
         for n in 0..threads {
-            let (monitor, go, ready) = ((*watch.monitor).clone(), go.clone(), ready.0.clone());
+            let (monitor, go, end) = ((*watch.monitor).clone(), go.clone(), end.clone());
+            let ready = ready.0.clone();
             let body = move || {
                 let mut guard = monitor.watch_loop(&format!("loop {n}")).unwrap();
                 guard.busy();
                 guard.idle();
                 ready.send(()).unwrap();
-                go.wait();
                 if n == 700 {
+                    go.wait();
                     guard.busy();
                     thread::sleep(3 * T);
                     guard.idle();
                 }
+                end.wait(); // a thousand threads that end at once take the processors from the monitor
             };
             thread::Builder::new().stack_size(64 << 10).spawn_scoped(scope, body).unwrap();
         }
@@ -372,6 +374,7 @@ fn one_of_a_thousand_loops_that_blocks_is_found() {
         }
         assert_eq!(watch.monitor.event_loops().len(), 1 + threads);
         let of_before: Vec<Said> = watch.rest();
+        let _end = OpensAtEnd(end);
         go.open();
         let said = watch.until_unblocked();
         let (before, said): (Vec<_>, Vec<_>) =
@@ -380,6 +383,15 @@ fn one_of_a_thousand_loops_that_blocks_is_found() {
         assert!(said[0].report().is_some(), "{said:?}");
     });
     assert_eq!(watch.monitor.event_loops().len(), 1);
+}
+
+/// Also if an assertion fails: a scope waits for its threads.
+struct OpensAtEnd(Gate);
+
+impl Drop for OpensAtEnd {
+    fn drop(&mut self) {
+        self.0.open();
+    }
 }
 
 #[cfg(target_os = "linux")]

@@ -8,7 +8,7 @@ use super::seat::others_of;
 use super::seat::{Seat, Threaded, Token};
 use crate::blocked::{EventLoopBlocked, EventLoopUnblocked, ThreadName};
 use crate::clock::Clock;
-use crate::detect::{Detector, Over};
+use crate::detect::{Detector, Over, Seen};
 use crate::event_loop::{EventLoop, Source};
 use crate::kernel::{self, Look, Times};
 use crate::stack::{Capture, CaptureError, CaptureMode, Capturer, Probe, Said};
@@ -30,6 +30,8 @@ pub(super) struct Known {
     suspected: Option<(Duration, Times)>,
     /// What it named at each capture of this turn.
     tasks: Vec<Option<u64>>,
+    /// The last evidence of this turn: what the kernel said, and the stack.
+    looked: Option<(Look, Option<TimeSplit>)>,
     capture: Option<Capture>,
     /// Whose turn it is that was reported.
     reported: Option<(EventLoop, Option<ThreadName>, BlockedTask)>,
@@ -51,6 +53,7 @@ impl Known {
             thread: None,
             suspected: None,
             tasks: Vec::new(),
+            looked: None,
             capture: None,
             reported: None,
         }
@@ -66,6 +69,7 @@ impl Seat {
             return; // it is known already
         }
         known.tasks.clear();
+        known.looked = None;
         known.capture = None;
         self.keep_thread();
         // The stretch from here to just before the look: else what the monitor waits between clock and reading looks like sleep.
@@ -91,6 +95,7 @@ impl Seat {
     /// by themselves.
     pub(super) fn look_closer(&mut self, means: &mut Means) {
         self.suspect(means.clock);
+        self.ask_kernel(means.clock);
         if let Some(probe) = probe(&self.hub) {
             let _ = self.capture(means, Some(probe), EARLY);
         }
@@ -98,41 +103,45 @@ impl Seat {
 
     /// What there is to say of it now that its report is due; nothing, if it turns out to be no block.
     pub(super) fn diagnose(&mut self, means: &mut Means, time: Duration) -> Option<EventLoopBlocked> {
-        if self.thread.is_none() && is_over(&self.hub) {
+        if self.thread.is_none() && is_over(&self.hub) || self.has_another_seat() {
             return None;
         }
         self.suspect(means.clock); // unless it was: the look may have come so late that the report was due at once
-        let now = means.clock.now();
-        let mut look: Option<Look> = self.known.thread.as_mut().and_then(|(_, thread)| thread.look().ok());
-        let mut split = match (&look, self.known.suspected) {
-            (Some(look), Some((at, before))) => Some(TimeSplit::between(&before, at, &look.times, now)),
-            _ => None,
-        };
-        if self.has_moved() {
-            (look, split) = (None, None); // they may be of what it did then
-        }
+        self.ask_kernel(means.clock);
         let mut failed = self.capture(means, probe(&self.hub), PATIENCE).err();
         let mut outside = self.is_outside();
         if outside && self.is_another_thread(means) {
             outside = false;
             failed = None;
-            split = None; // that was the other's
-            look = self.known.thread.as_mut().and_then(|(_, thread)| thread.look().ok());
+            self.known.looked = None; // that was the other's
+            self.ask_kernel(means.clock);
         }
-        let said = self.known.capture.as_ref().and_then(|capture| capture.said);
-        if (outside || said.is_none()) && rests(&self.hub) {
-            return None;
-        }
-        if outside && !is_current_thread(&self.hub) {
+        if is_current_thread(&self.hub) {
+            // Where nobody could be asked, the stack tells. Where there is none either, and no task, it counts as at rest.
+            let said = self.known.capture.as_ref().is_some_and(|capture| capture.said.is_some());
+            let inside = if said { Some(!outside) } else { self.is_in_runtime() };
+            outside = inside == Some(false);
+            if outside {
+                ask_threads(&self.hub); // another one may drive it from now on
+            }
+            if inside != Some(true) && rests(&self.hub) {
+                return None;
+            }
+        } else if outside {
             // Somebody drives it. It is not known who.
-            (outside, look, split) = (false, None, None);
+            outside = false;
+            self.known.looked = None;
             self.known.capture = None;
-            self.thread = None;
+            self.known.tasks.clear();
+            self.is_on(None);
             failed = Some(CaptureError::UnknownThread);
         }
+        let said = self.known.capture.as_ref().and_then(|capture| capture.said);
+        let (look, split) =
+            self.known.looked.as_ref().map_or((None, None), |(look, split)| (Some(look), *split));
         let evidence = Evidence {
             split,
-            look: look.as_ref(),
+            look,
             tasks: &self.known.tasks,
             moved: false, // then no report would be due
             outside,
@@ -147,18 +156,59 @@ impl Seat {
         if !matches!(event.verdict, Verdict::Congested | Verdict::NotDriven) {
             event.task = self.task(said); // of those no single task is to blame
         }
-        event.stack = match self.known.capture.take() {
-            Some(capture) => Ok(capture.trace),
+        event.stack = match &self.known.capture {
+            Some(capture) => Ok(capture.trace.clone()),
             None => Err(failed.unwrap_or(CaptureError::Off)),
         };
         self.known.reported = Some((event.hub.clone(), event.thread.clone(), event.task.clone()));
         Some(event)
     }
 
+    /// Notes what the kernel says of its thread, unless the turn ended meanwhile: then what was noted before holds.
+    fn ask_kernel(&mut self, clock: Clock) {
+        let now = clock.now();
+        let look = self.known.thread.as_mut().and_then(|(_, thread)| thread.look().ok());
+        if let Some(look) = look
+            && !self.has_moved()
+        {
+            let split = self.known.suspected;
+            let split = split.map(|(at, before)| TimeSplit::between(&before, at, &look.times, now));
+            self.known.looked = Some((look, split));
+        }
+    }
+
+    /// Whether this is the seat of a thread that turned out to be a runtime's worker, which has one.
+    fn has_another_seat(&self) -> bool {
+        match (self.hub.source(), &self.thread) {
+            #[cfg(feature = "tokio")]
+            (Source::Tokio(runtime), Some((_, thread))) => {
+                self.worker().is_none() && runtime.drives(thread.life)
+            }
+            _ => false,
+        }
+    }
+
     /// Whether the thread that was captured said that it does not drive this loop.
     fn is_outside(&self) -> bool {
         let said = self.known.capture.as_ref().and_then(|capture| capture.said);
         said.is_some_and(|said| self.worker().is_some() && said.worker != self.worker())
+    }
+
+    /// Whether the stack that was captured goes through the runtime; none, if it is not whole.
+    fn is_in_runtime(&self) -> Option<bool> {
+        let trace =
+            self.known.capture.as_ref().map(|capture| &capture.trace).filter(|trace| trace.complete())?;
+        let of_runtime = |name: &str| name.trim_start_matches('<').starts_with("tokio::runtime::");
+        Some(trace.frames().iter().any(|frame| frame.function.as_deref().is_some_and(of_runtime)))
+    }
+
+    /// The worker is on another thread than was known, or it is not known on which. It is the same turn all the same.
+    fn is_on(&mut self, thread: Option<Threaded>) {
+        self.thread = thread;
+        self.look();
+        if let Seen::Busy(token) = self.sight.seen {
+            self.known.detector.goes_by(token);
+        }
     }
 
     /// Looks for the thread that says that it is this worker. After `block_in_place` that is one which has not said so unasked.
@@ -173,7 +223,7 @@ impl Seat {
             |other: &Threaded| thread.as_ref().is_none_or(|(_, thread)| other.1.life != thread.life);
         for other in others_of(&hub, runtime).into_iter().filter(not_this).take(ASKED) {
             let life = other.1.life;
-            self.thread = Some(other);
+            self.is_on(Some(other));
             self.known.tasks.clear();
             if self.capture(means, probe(&hub), EARLY).is_ok() && !self.is_outside() {
                 runtime.is_driven_by(worker, life);
@@ -182,7 +232,8 @@ impl Seat {
                 return true;
             }
         }
-        (self.thread, self.known.capture) = (thread, capture);
+        self.is_on(thread);
+        self.known.capture = capture;
         false
     }
 
@@ -263,6 +314,15 @@ fn rests(hub: &EventLoop) -> bool {
         Source::Pulse | Source::Tasks => false,
         #[cfg(feature = "tokio")]
         Source::Tokio(runtime) => runtime.rests(),
+    }
+}
+
+/// Has a runtime's threads say who they are.
+fn ask_threads(hub: &EventLoop) {
+    match hub.source() {
+        Source::Pulse | Source::Tasks => {}
+        #[cfg(feature = "tokio")]
+        Source::Tokio(runtime) => runtime.ask_threads(),
     }
 }
 

@@ -10,7 +10,7 @@ use crate::event_loop::{EventLoop, Source};
 use crate::pulse::Beat;
 #[cfg(feature = "tokio")]
 use crate::runtime::Runtime;
-use crate::slot::{self, Slot, ThreadInfo};
+use crate::slot::{self, Driven, Slot, ThreadInfo};
 use crate::task::is_expected;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -107,7 +107,9 @@ pub(super) fn arrange(
     let mut seats = Vec::with_capacity(before.len());
     #[cfg(feature = "tokio")]
     for hub in hubs {
-        if let Source::Tokio(runtime) = hub.source() {
+        if let Source::Tokio(runtime) = hub.source()
+            && runtime.is_of_this_process()
+        {
             let thread = |worker| thread_of(hub, runtime.driver(worker), worker, &threads);
             let seat = |worker| Seat::new(hub, Who::Worker(worker), thread(worker), now);
             seats.extend((0..Runtime::workers(runtime)).map(seat));
@@ -117,10 +119,9 @@ pub(super) fn arrange(
     for (slot, thread) in threads {
         let driven = slot.driven();
         let own = hubs.iter().find(|hub| hub.id() == driven.hub);
-        // A runtime's worker has its seat already.
-        if let Some(hub) = own.or(tasks.filter(|_| driven.hub == 0))
-            && driven.worker.is_none()
-        {
+        // A runtime's worker has its seat already; who drives another loop is for those to see who watch that.
+        let own = own.filter(|hub| !is_worker(hub, driven, thread.life));
+        if let Some(hub) = own.or(tasks.filter(|_| driven.hub == 0)) {
             let who = Who::Thread(thread.life);
             seats.push(Seat::new(hub, who, Some((slot, thread)), last));
         }
@@ -133,6 +134,16 @@ pub(super) fn arrange(
         }
     }
     (seats, before.into_values().collect())
+}
+
+/// Whether a thread is one of the runtime's workers, as far as is known, or was one: who is inside `block_in_place` may block.
+#[cfg_attr(not(feature = "tokio"), allow(unused_variables, reason = "only runtimes have workers"))]
+fn is_worker(hub: &EventLoop, driven: Driven, life: u64) -> bool {
+    match hub.source() {
+        Source::Pulse | Source::Tasks => false,
+        #[cfg(feature = "tokio")]
+        Source::Tokio(runtime) => driven.worker.is_some() || runtime.drives(life),
+    }
 }
 
 /// The thread that said last that it is this worker.
