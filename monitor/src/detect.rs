@@ -156,9 +156,10 @@ impl<T> Run<T> {
         Step::None
     }
 
-    /// The closer looks before the first report: at distances that differ, since tasks may come in turns.
+    /// The closer looks before the first report. Their distances are such that two tasks which take turns, of whatever length below
+    /// a fifth of a limit, are not both times seen as one: for each length there are two looks that lie in turns of different tasks.
     fn next_look(&self, limit: Duration) -> Option<Duration> {
-        const AT: [u32; 4] = [80, 83, 88, 95];
+        const AT: [u32; 6] = [80, 81, 83, 86, 91, 96];
         let percent = AT.get(self.looks as usize).filter(|_| self.reports == 0)?;
         self.since.checked_add(limit / 100 * *percent)
     }

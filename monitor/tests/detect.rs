@@ -139,9 +139,9 @@ fn the_next_look_is_the_earliest_that_is_needed() {
     assert_eq!(see(0, Idle), None);
     assert_eq!(see(10, Busy(1)), Some(ms(30)));
     assert_eq!(see(85, Busy(1)), Some(ms(90)), "a closer look");
-    assert_eq!(see(91, Busy(1)), Some(ms(93)), "another");
-    assert_eq!(see(94, Busy(1)), Some(ms(98)));
-    assert_eq!(see(99, Busy(1)), Some(ms(105)));
+    for (at, next) in [(90, 91), (91, 93), (93, 96), (96, 101), (101, 106)] {
+        assert_eq!(see(at, Busy(1)), Some(ms(next)), "another");
+    }
     assert_eq!(see(106, Busy(1)), Some(ms(110)), "the report");
     assert_eq!(see(111, Busy(1)), Some(ms(131)));
     assert_eq!(see(200, Busy(1)), Some(ms(210)), "the second report");
@@ -368,6 +368,6 @@ fn looks_when_they_are_asked_for_come_at_each_report_and_are_few() {
         now = detector.next(T).expect("it is busy");
     }
     assert_eq!(reports, (0..6).map(|n| (T * (1 << n), n + 1)).collect::<Vec<_>>(), "to the nanosecond");
-    assert_eq!((closer, suspected), (vec![ms(80), ms(83), ms(88), ms(95)], 1));
+    assert_eq!((closer, suspected), ([80, 81, 83, 86, 91, 96].map(ms).to_vec(), 1));
     assert!(looks < 64 * 5 + 10, "{looks} looks");
 }
