@@ -9,9 +9,11 @@ use common::process::child;
 use common::seccomp;
 use signalpost::monitor::{CaptureError, CaptureMode, StackTrace};
 use stack_parts::{HANG, Running, by, capturer, names, shown, spins_here, take};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::{env, fs};
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+use std::{env, fs, thread};
 
 const COPY: &str = "SIGNALPOST_TEST_COPY";
 
@@ -25,8 +27,9 @@ fn in_a_copy(test: &str, prepare: impl FnOnce(&Path) -> bool, body: impl FnOnce(
     let copy = folder.join("program");
     fs::copy(env::current_exe().unwrap(), &copy).unwrap();
     if prepare(&copy) {
-        let ended =
-            Command::new(&copy).args(["--exact", test, "--nocapture"]).env(COPY, test).output().unwrap();
+        let mut program = Command::new(&copy);
+        program.args(["--exact", test, "--nocapture"]).env(COPY, test);
+        let ended = output(&mut program);
         let said = String::from_utf8_lossy(&ended.stdout);
         assert!(
             ended.status.success() && said.contains("1 passed"),
@@ -35,6 +38,20 @@ fn in_a_copy(test: &str, prepare: impl FnOnce(&Path) -> bool, body: impl FnOnce(
         );
     }
     fs::remove_dir_all(&folder).unwrap();
+}
+
+/// What a program says that was written a moment ago: a child that another test has just started may still have the file open as
+/// the writer's copy, until it becomes a program itself.
+fn output(program: &mut Command) -> Output {
+    let begun = Instant::now();
+    loop {
+        match program.output() {
+            Err(error) if error.kind() == ErrorKind::ExecutableFileBusy && begun.elapsed() < HANG => {
+                thread::sleep(Duration::from_millis(1));
+            }
+            ended => return ended.unwrap(),
+        }
+    }
 }
 
 fn a_stack() -> StackTrace {
