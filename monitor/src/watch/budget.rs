@@ -51,9 +51,11 @@ impl Budget {
     pub(super) fn take(&mut self, now: Duration) -> bool {
         let each = Duration::from_secs(1) / PER_SECOND;
         let more = now.saturating_sub(self.filled).as_nanos() / each.as_nanos();
-        if more > 0 {
-            self.left = self.left.saturating_add(u32::try_from(more).unwrap_or(u32::MAX)).min(BURST);
-            self.filled = now;
+        if let Ok(more) = u32::try_from(more) {
+            self.left = self.left.saturating_add(more).min(BURST);
+            self.filled += each * more; // what is left of the time counts for the next one
+        } else {
+            (self.left, self.filled) = (BURST, now);
         }
         let enough = self.left > 0;
         match self.left.checked_sub(1) {
@@ -83,5 +85,11 @@ mod tests {
         assert_eq!((0..20).filter(|_| at(1_100)).count(), 10);
         assert_eq!(budget.dropped(), 50 + 1 + 1 + 10);
         assert_eq!(budget.dropped(), 0);
+        assert!(
+            (0..100).all(|n| budget.take(Duration::from_millis(100_000 + 130 * n))),
+            "less often than it is filled"
+        );
+        let taken = (0..1_000).filter(|n| budget.take(Duration::from_millis(200_000 + 70 * n))).count();
+        assert_eq!(taken, 100 + 699, "seven of ten, to the last");
     }
 }
