@@ -2,6 +2,10 @@
 //!
 //! Owns what a loop is called, and where its signs of life come from. Not here: what they mean (`detect.rs`).
 
+#[cfg(not(feature = "tokio"))]
+pub(crate) use crate::no_runtime::Runtime;
+#[cfg(feature = "tokio")]
+pub(crate) use crate::runtime::Runtime;
 use crate::shared::Shared;
 use crate::slot;
 use std::fmt;
@@ -28,8 +32,8 @@ pub(crate) enum Source {
     /// The pulses of all threads that drive no other loop that is watched.
     Tasks,
     /// A runtime's metrics, beside pulses.
-    #[cfg(feature = "tokio")]
-    Tokio(crate::runtime::Runtime),
+    #[cfg_attr(not(feature = "tokio"), allow(dead_code, reason = "there are none"))]
+    Tokio(Runtime),
 }
 
 /// What a loop is.
@@ -72,7 +76,6 @@ impl EventLoop {
         match &self.0.source {
             Source::Pulse => LoopKind::Own,
             Source::Tasks => LoopKind::Tasks,
-            #[cfg(feature = "tokio")]
             Source::Tokio(runtime) => LoopKind::Tokio { workers: runtime.workers() },
         }
     }
@@ -84,6 +87,14 @@ impl EventLoop {
 
     pub(crate) fn source(&self) -> &Source {
         &self.0.source
+    }
+
+    /// The runtime that it is, if it is one.
+    pub(crate) fn runtime(&self) -> Option<&Runtime> {
+        match self.source() {
+            Source::Pulse | Source::Tasks => None,
+            Source::Tokio(runtime) => Some(runtime),
+        }
     }
 }
 

@@ -16,7 +16,7 @@
 //! | `signals` | the thread's signal mask |
 //! | `stack` | where another thread is |
 //! | `pulse`, `slot` | what a thread says of itself; which threads there are, and the bell that wakes a monitor |
-//! | `task`, `turn`, `runtime`, `event_loop` | who says it: tasks, loops written by hand, runtimes |
+//! | `task`, `turn`, `runtime` (or `no_runtime`), `event_loop` | who says it: tasks, loops written by hand, runtimes |
 //! | `detect`, `watch` | when a worker counts as blocked; the look at all of them |
 //! | `counter` | gevent's rule, for what was recorded of it |
 //! | `blocked`, `report`, `printer` | what is published and printed of it |
@@ -48,6 +48,8 @@ mod memory;
 mod memory_error;
 mod memory_event;
 mod monitor;
+#[cfg(not(feature = "tokio"))]
+mod no_runtime;
 mod pressure;
 mod printer;
 #[doc(hidden)] // for the models: not part of what semver covers

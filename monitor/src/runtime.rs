@@ -176,8 +176,8 @@ pub(crate) struct Runtime {
     handle: Handle,
     hooks: TokioHooks,
     process: u32,
-    /// It says when it wakes, so a monitor need not look while it sleeps.
-    pub(crate) rings: bool,
+    /// Its threads say when they wake.
+    rings: bool,
     /// When its threads were last asked who they are, if they do not tell by themselves.
     asked: Mutex<Option<Instant>>,
     /// The tasks that ask them, as long as they live.
@@ -236,6 +236,11 @@ impl Runtime {
     pub(crate) fn numbers(&self, worker: usize) -> Numbers {
         let parks = self.metrics.worker_park_unpark_count(worker);
         Numbers { parks, busy: self.metrics.worker_total_busy_duration(worker) }
+    }
+
+    /// Whether it says when it wakes, so that a monitor need not look while it sleeps; in a forked child it never does wake.
+    pub(crate) fn rings(&self) -> bool {
+        self.rings || !self.is_of_this_process()
     }
 
     /// A forked child has a copy of what its parent's runtime was at that moment, and none of its threads.

@@ -17,7 +17,7 @@ use crate::blocked::{EventLoopBlocked, EventLoopUnblocked, Place};
 use crate::builder::Settings;
 use crate::clock::Clock;
 use crate::detect::{Seen, Step};
-use crate::event_loop::{EventLoop, Source};
+use crate::event_loop::EventLoop;
 use crate::slot::{self, Sleeper};
 use crate::stack::Capturer;
 use crate::task;
@@ -220,9 +220,5 @@ fn unblocked(event: EventLoopUnblocked) -> Finding {
 
 /// Whether whoever runs there wakes a monitor that sleeps.
 fn rings(hub: &EventLoop) -> bool {
-    match hub.source() {
-        Source::Pulse | Source::Tasks => true,
-        #[cfg(feature = "tokio")]
-        Source::Tokio(runtime) => runtime.rings || !runtime.is_of_this_process(),
-    }
+    hub.runtime().is_none_or(|runtime| runtime.rings())
 }

@@ -9,7 +9,7 @@ use super::seat::{Seat, Threaded, Token};
 use crate::blocked::{EventLoopBlocked, EventLoopUnblocked, ThreadName};
 use crate::clock::Clock;
 use crate::detect::{Detector, Over, Seen};
-use crate::event_loop::{EventLoop, Source};
+use crate::event_loop::{EventLoop, Runtime};
 use crate::kernel::{self, Look, Times};
 use crate::stack::{Capture, CaptureError, CaptureMode, Capturer, Probe, Said};
 use crate::task::{self, BlockedTask};
@@ -103,7 +103,7 @@ impl Seat {
 
     /// What there is to say of it now that its report is due; nothing, if it turns out to be no block.
     pub(super) fn diagnose(&mut self, means: &mut Means, time: Duration) -> Option<EventLoopBlocked> {
-        if self.thread.is_none() && is_over(&self.hub) || self.has_another_seat() {
+        if self.thread.is_none() && self.has(Runtime::turns_out_to_be_over) || self.has_another_seat() {
             return None;
         }
         self.suspect(means.clock); // unless it was: the look may have come so late that the report was due at once
@@ -116,15 +116,15 @@ impl Seat {
             self.known.looked = None; // that was the other's
             self.ask_kernel(means.clock);
         }
-        if is_current_thread(&self.hub) {
+        if self.has(Runtime::is_current_thread) {
             // Where nobody could be asked, the stack tells. Where there is none either, and no task, it counts as at rest.
             let said = self.known.capture.as_ref().is_some_and(|capture| capture.said.is_some());
             let inside = if said { Some(!outside) } else { self.is_in_runtime() };
             outside = inside == Some(false);
             if outside {
-                ask_threads(&self.hub); // another one may drive it from now on
+                self.hub.runtime().inspect(|runtime| runtime.ask_threads()); // another one may drive it from now on
             }
-            if inside != Some(true) && rests(&self.hub) {
+            if inside != Some(true) && self.has(Runtime::rests) {
                 return None;
             }
         } else if outside {
@@ -179,13 +179,13 @@ impl Seat {
 
     /// Whether this is the seat of a thread that turned out to be a runtime's worker, which has one.
     fn has_another_seat(&self) -> bool {
-        match (self.hub.source(), &self.thread) {
-            #[cfg(feature = "tokio")]
-            (Source::Tokio(runtime), Some((_, thread))) => {
-                self.worker().is_none() && runtime.drives(thread.life)
-            }
-            _ => false,
-        }
+        let thread = self.thread.as_ref().filter(|_| self.worker().is_none());
+        thread.is_some_and(|(_, thread)| self.has(|runtime| runtime.drives(thread.life)))
+    }
+
+    /// Whether it is of a runtime that is so.
+    fn has(&self, is_so: impl FnOnce(&Runtime) -> bool) -> bool {
+        self.hub.runtime().is_some_and(is_so)
     }
 
     /// Whether the thread that was captured said that it does not drive this loop.
@@ -217,7 +217,7 @@ impl Seat {
         /// How many are asked: they run other code, which a signal may disturb.
         const ASKED: usize = 4;
         let hub = self.hub.clone();
-        let (Source::Tokio(runtime), Some(worker)) = (hub.source(), self.worker()) else { return false };
+        let (Some(runtime), Some(worker)) = (hub.runtime(), self.worker()) else { return false };
         let (thread, capture) = (self.thread.take(), self.known.capture.take());
         let not_this =
             |other: &Threaded| thread.as_ref().is_none_or(|(_, thread)| other.1.life != thread.life);
@@ -292,47 +292,10 @@ impl Seat {
 
 /// What its threads can be asked while they are captured.
 fn probe(hub: &EventLoop) -> Option<Probe> {
-    match hub.source() {
-        Source::Pulse | Source::Tasks => None,
-        #[cfg(feature = "tokio")]
-        Source::Tokio(_) => Some(crate::runtime::said),
-    }
-}
-
-/// Whether it stands still because it was shut down.
-fn is_over(hub: &EventLoop) -> bool {
-    match hub.source() {
-        Source::Pulse | Source::Tasks => false,
-        #[cfg(feature = "tokio")]
-        Source::Tokio(runtime) => runtime.turns_out_to_be_over(),
-    }
-}
-
-/// Whether it may stand still because nobody drives it, and nobody need: a runtime of one thread, without tasks.
-fn rests(hub: &EventLoop) -> bool {
-    match hub.source() {
-        Source::Pulse | Source::Tasks => false,
-        #[cfg(feature = "tokio")]
-        Source::Tokio(runtime) => runtime.rests(),
-    }
-}
-
-/// Has a runtime's threads say who they are.
-fn ask_threads(hub: &EventLoop) {
-    match hub.source() {
-        Source::Pulse | Source::Tasks => {}
-        #[cfg(feature = "tokio")]
-        Source::Tokio(runtime) => runtime.ask_threads(),
-    }
-}
-
-/// Whether it is driven only now and then.
-fn is_current_thread(hub: &EventLoop) -> bool {
-    match hub.source() {
-        Source::Pulse | Source::Tasks => false,
-        #[cfg(feature = "tokio")]
-        Source::Tokio(runtime) => runtime.is_current_thread(),
-    }
+    #[cfg(feature = "tokio")]
+    return hub.runtime().map(|_| crate::runtime::said as Probe);
+    #[cfg(not(feature = "tokio"))]
+    hub.runtime().map(|runtime| match *runtime {})
 }
 
 /// The number by which a thread named its task.

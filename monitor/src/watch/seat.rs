@@ -137,13 +137,8 @@ pub(super) fn arrange(
 }
 
 /// Whether a thread is one of the runtime's workers, as far as is known, or was one: who is inside `block_in_place` may block.
-#[cfg_attr(not(feature = "tokio"), allow(unused_variables, reason = "only runtimes have workers"))]
 fn is_worker(hub: &EventLoop, driven: Driven, life: u64) -> bool {
-    match hub.source() {
-        Source::Pulse | Source::Tasks => false,
-        #[cfg(feature = "tokio")]
-        Source::Tokio(runtime) => driven.worker.is_some() || runtime.drives(life),
-    }
+    hub.runtime().is_some_and(|runtime| driven.worker.is_some() || runtime.drives(life))
 }
 
 /// The thread that said last that it is this worker.
