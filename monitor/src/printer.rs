@@ -23,9 +23,9 @@ impl Print for Printer {
 
 #[cfg(feature = "dwarf")]
 mod helper {
-    use crate::report::Printout;
+    use crate::report::{Printout, write_whole};
     use crate::signals;
-    use std::io::{self, Write};
+    use std::io;
     use std::process;
     use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
     use std::thread::{self, JoinHandle};
@@ -87,10 +87,7 @@ mod helper {
 
     fn run(reports: Receiver<Printout>) {
         for report in reports {
-            let text = report.text_with_lines();
-            if !text.is_empty() {
-                let _ = io::stderr().write_all(text.as_bytes());
-            }
+            write_whole(&mut io::stderr(), &report.text_with_lines());
         }
     }
 }

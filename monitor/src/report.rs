@@ -66,10 +66,14 @@ pub trait Print {
 
 impl<W: Write> Print for W {
     fn print(&mut self, report: Printout) {
-        let text = report.text();
-        if !text.is_empty() {
-            let _ = self.write_all(text.as_bytes());
-        }
+        write_whole(self, &report.text());
+    }
+}
+
+/// Writes a text in one piece; of none nothing, and not if there is nothing to write to.
+pub(crate) fn write_whole(to: &mut (impl Write + ?Sized), text: &str) {
+    if !text.is_empty() {
+        let _ = to.write_all(text.as_bytes());
     }
 }
 
