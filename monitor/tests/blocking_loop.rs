@@ -47,6 +47,15 @@ impl Loop {
         result
     }
 
+    /// One turn, which is blocked as long as `stay` says.
+    fn stays(&self, stay: Stay) -> mpsc::Receiver<()> {
+        self.does(move |guard| {
+            guard.busy();
+            stay.here();
+            guard.idle();
+        })
+    }
+
     /// One turn, which blocks by `how`.
     fn blocks(&self, how: impl FnOnce() -> (Instant, Instant) + Send + 'static) -> Block {
         let turn = self.does(move |guard| {
@@ -224,12 +233,8 @@ fn a_loop_that_is_no_longer_watched_is_unblocked_and_says_nothing_more() {
     let watch = Watch::start();
     let looped = Loop::start(&watch.monitor, "unwatched");
     let stay = Stay::new();
-    let (stays, watched) = (stay.clone(), watch.monitor.event_loops());
-    let turn = looped.does(move |guard| {
-        guard.busy();
-        stays.here();
-        guard.idle();
-    });
+    let watched = watch.monitor.event_loops();
+    let turn = looped.stays(stay.clone());
     assert_eq!(watch.next().report(), Some(1));
     assert_eq!((watched.len(), watched[1].name()), (2, "unwatched"));
     assert!(watched[1].unwatch());
@@ -263,12 +268,7 @@ fn the_monitor_can_be_stopped_while_a_loop_is_blocked() {
     let watch = Watch::start();
     let looped = Loop::start(&watch.monitor, "stopped");
     let stay = Stay::new();
-    let stays = stay.clone();
-    let turn = looped.does(move |guard| {
-        guard.busy();
-        stays.here();
-        guard.idle();
-    });
+    let turn = looped.stays(stay.clone());
     assert_eq!(watch.next().report(), Some(1));
     watch.monitor.stop(HANG).unwrap();
     let before = watch.rest();
@@ -424,12 +424,7 @@ fn a_child_forked_while_a_loop_is_blocked_has_no_such_loop_and_watches_its_own()
         let mut watch = Watch::start();
         let looped = Loop::start(&watch.monitor, "parent's");
         let stay = Stay::new();
-        let stays = stay.clone();
-        let turn = looped.does(move |guard| {
-            guard.busy();
-            stays.here();
-            guard.idle();
-        });
+        let turn = looped.stays(stay.clone());
         assert_eq!(watch.next().report(), Some(1));
         join(fork(|| {
             watch.forked();
