@@ -10,9 +10,9 @@ pub use signalpost_core::{
     Barrier, Lent, Shape, Stats, SubscriberId, SubscriberName, TooDeep, WaitError, stats, warm_up,
 };
 pub use signalpost_dispatch::{
-    AnyEvent, BoxError, Bus, BusEdit, BusStop, BusSubscriberInfo, Dispatcher, Edit, Event, EventStop, Family,
-    FamilyHandle, FamilyVisitor, GlobalError, HostBus, HostSubscriber, LateVeto, ListEdit, Listens, Outcome,
-    PublishError, Scope, ScopeError, ScopedSubscription, Stopped, SubscribeOptions, SubscriberInfo,
+    AnyEvent, BoxError, Bus, BusEdit, BusRef, BusStop, BusSubscriberInfo, Dispatcher, Edit, Event, EventStop,
+    Family, FamilyHandle, FamilyVisitor, GlobalError, HostBus, HostSubscriber, LateVeto, ListEdit, Listens,
+    Outcome, PublishError, Scope, ScopeError, ScopedSubscription, Stopped, SubscribeOptions, SubscriberInfo,
     Subscription, SubscriptionSet, Topic, Undone, Veto,
 };
 pub use signalpost_dispatch::{
@@ -31,6 +31,10 @@ pub use signalpost_dispatch::{bus, discover, event, family, plugins, publish, se
 /// A thread that watches the process and publishes what it sees. With the feature `monitor`.
 #[cfg(feature = "monitor")]
 pub use signalpost_monitor as monitor;
+
+/// Functions that can be replaced at run time, with events that can say no. With the feature `patch`.
+#[cfg(feature = "patch")]
+pub use signalpost_patch as patch;
 
 /// The project's documents, for reading only.
 #[cfg(doc)]

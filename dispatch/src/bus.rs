@@ -4,11 +4,13 @@
 //! one type and of one family (`bus/topic.rs`), how a publish goes through the lists (`bus/walk.rs`), the process-wide bus and
 //! its host (`bus/global.rs`).
 
+mod bus_ref;
 mod edit;
 mod global;
 mod topic;
 mod walk;
 
+pub use bus_ref::BusRef;
 pub use edit::{BusEdit, ListEdit};
 pub use global::{GlobalError, HostBus, HostSubscriber, bus, family, publish, set_global, subscribe, topic};
 pub use topic::{FamilyHandle, Topic};

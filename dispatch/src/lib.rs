@@ -45,8 +45,8 @@ mod subscription;
 mod walk;
 
 pub use bus::{
-    Bus, BusEdit, BusSubscriberInfo, FamilyHandle, GlobalError, HostBus, HostSubscriber, ListEdit, Listens,
-    Topic, bus, family, publish, set_global, subscribe, topic,
+    Bus, BusEdit, BusRef, BusSubscriberInfo, FamilyHandle, GlobalError, HostBus, HostSubscriber, ListEdit,
+    Listens, Topic, bus, family, publish, set_global, subscribe, topic,
 };
 #[cfg(feature = "discover")]
 #[doc(hidden)]

@@ -8,9 +8,7 @@ use crate::memory::{MemoryHandle, MemoryWatch};
 use crate::monitor::{Monitor, MonitorRef};
 use crate::shared::Shared;
 use crate::stack::{CaptureMode, Capturer};
-use signalpost_dispatch::{Bus, Plugins, bus, plugins};
-use std::fmt;
-use std::ops::Deref;
+use signalpost_dispatch::{BusRef, Plugins, plugins};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -76,7 +74,7 @@ impl MonitorBuilder {
     pub(crate) fn new() -> Self {
         let settings = Settings {
             thread_name: "signalpost-monitor".to_owned(),
-            bus: BusRef(Which::Process),
+            bus: BusRef::default(),
             first_call_at_once: true,
             slow_after: Duration::from_millis(100),
             failures_before_removal: 5,
@@ -267,51 +265,5 @@ impl Settings {
             errors.push(SettingError::CaptureSignal { signal, why });
         }
         errors
-    }
-}
-
-/// A bus that lives as long as it is needed: a `&'static Bus`, an `Arc<Bus>`, or the process-wide one (the default).
-#[derive(Clone, Default)]
-pub struct BusRef(Which);
-
-#[derive(Clone, Default)]
-enum Which {
-    #[default]
-    Process,
-    Static(&'static Bus),
-    Shared(Arc<Bus>),
-}
-
-impl From<&'static Bus> for BusRef {
-    fn from(bus: &'static Bus) -> Self {
-        Self(Which::Static(bus))
-    }
-}
-
-impl From<Arc<Bus>> for BusRef {
-    fn from(bus: Arc<Bus>) -> Self {
-        Self(Which::Shared(bus))
-    }
-}
-
-impl Deref for BusRef {
-    type Target = Bus;
-
-    fn deref(&self) -> &Bus {
-        match &self.0 {
-            Which::Process => bus(),
-            Which::Static(bus) => bus,
-            Which::Shared(bus) => bus,
-        }
-    }
-}
-
-impl fmt::Debug for BusRef {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Which::Process => f.write_str("BusRef(process-wide)"), // not made for this
-            Which::Static(bus) => bus.fmt(f),
-            Which::Shared(bus) => bus.fmt(f),
-        }
     }
 }

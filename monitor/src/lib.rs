@@ -73,7 +73,7 @@ mod watch;
 mod worker;
 
 pub use blocked::{EventLoopBlocked, EventLoopUnblocked, ThreadName};
-pub use builder::{BusRef, MonitorBuilder};
+pub use builder::MonitorBuilder;
 pub use config::{ConfigError, ConfigErrors, MonitorConfig};
 pub use error::{
     Activity, ForkedWhileRunning, FunctionPanicked, PeriodError, SettingError, StartError, StartedButStopped,
@@ -94,6 +94,7 @@ pub use monitor::{Hub, Monitor, MonitorRef, PeriodicMonitorThread};
 pub use pressure::{MemoryPressure, PressureError, PressureWatch};
 #[cfg(feature = "tokio")]
 pub use runtime::TokioHooks;
+pub use signalpost_dispatch::BusRef;
 pub use stack::{CaptureError, CaptureMode, Frame, Incomplete, StackTrace};
 #[cfg(feature = "tokio")]
 pub use task::monitored_spawn;
