@@ -354,6 +354,21 @@ impl<T: Snapshot> SharedCell<T> {
         self.retired.drop_free(true)
     }
 
+    /// As [`collect`](Self::collect), and what readers still hold, the last of them drops, if it calls this or
+    /// [`tidy`](Self::tidy) after its read.
+    pub fn settle(&self) {
+        self.collect();
+    }
+
+    /// What a reader does after its read, where what a writer [settled](Self::settle) is to be dropped at once and not by the
+    /// next writer: it looks whether it was the last to hold something.
+    #[inline(always)]
+    pub fn tidy(&self) {
+        if self.retired.count() != 0 {
+            self.settle();
+        }
+    }
+
     /// How many replaced snapshots wait for readers or for a collector. One relaxed load.
     pub fn retired(&self) -> usize {
         self.retired.count()

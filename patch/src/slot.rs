@@ -1,0 +1,445 @@
+//! One function that can be replaced: a call enters the scope's replacement, else the newest layer, else the original.
+//!
+//! Owns which of them a call enters, and what it costs to find out. Not here: who holds a layer (`layer.rs`), who is inside a
+//! scope (`scope.rs`), what the function is called (`module.rs`).
+//!
+//! # How a call finds its way
+//! `gate` says what there is: nothing (the original, by a direct call), a plain function on top and no scope (`plain` holds it),
+//! or anything else (`layers` is read, a snapshot that changes keep valid while calls are in it). All three follow from what the
+//! lock `writing` protects and are written under it, `gate` last; calls take no lock. A call that sees a `gate` of the past finds
+//! in `plain` or in `layers` what is there now. All that `gate` and `plain` hold are numbers and addresses of code, which nothing has
+//! to be published for, so they are relaxed: a call that happens after a change sees it by coherence.
+
+use crate::layer::Layer;
+use crate::module::{AnySlot, Inner};
+use crate::replacement::Replacement;
+use crate::scope::{self, Override, Strays};
+use crossbeam_utils::atomic::AtomicCell;
+use signalpost_dispatch::core::{Snapshot, SnapshotCell, WaitError};
+use std::any::TypeId;
+use std::fmt;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+/// In `gate`: there is a layer.
+const LAYERS: u32 = 1;
+/// In `gate`: the newest layer is a plain function.
+const PLAIN: u32 = 2;
+/// In `gate`: a scope that lives replaces this function.
+const SCOPED: u32 = 4;
+/// In `gate`: such a scope wants to know who calls it from outside.
+const STRICT: u32 = 8;
+
+/// One function that can be replaced at run time. A `static`, declared by [`patch_points!`](crate::patch_points!).
+///
+/// `D` is the function's type as a trait object, `dyn Fn(…) -> R + Send + Sync`; `F` as a pointer, `fn(…) -> R`.
+///
+/// # Cost
+/// A call of a slot that nothing replaces: one relaxed load and a branch beside a direct call, and the original can be inlined.
+/// With a [plain function](Self::push_fn) on top two loads more than a call through a pointer; with a closure a
+/// [read](SnapshotCell::read) of a snapshot: wait-free, but for what the closure does and a thread's first read. While a scope that
+/// replaces this function lives, calls on threads that are in no scope look at a thread-local first.
+///
+/// Changing a slot takes its lock for as long as the change takes, and allocates; nothing of a user's runs under it.
+///
+/// # Examples
+/// ```
+/// use signalpost::patch::patch_points;
+///
+/// patch_points! {
+///     pub mod greeting {
+///         fn hello(name: &str) -> String { format!("Hello, {name}!") }
+///     }
+/// }
+///
+/// fn main() {
+///     assert_eq!(greeting::hello("Ann"), "Hello, Ann!");
+///     let layer = greeting::slots::hello.push(Box::new(|name| format!("{} Bye.", greeting::original::hello(name))));
+///     assert_eq!(greeting::hello("Ann"), "Hello, Ann! Bye.");
+///     layer.undo();
+///     assert_eq!(greeting::hello("Ann"), "Hello, Ann!");
+/// }
+/// ```
+pub struct Slot<D: ?Sized + Send + Sync + 'static, F: Copy + Send + Sync + 'static> {
+    gate: AtomicU32,
+    plain: AtomicCell<Option<F>>,
+    layers: SnapshotCell<Layers<D, F>>,
+    writing: Mutex<Writing>,
+    original: &'static D,
+    share: fn(F) -> Arc<D>,
+    about: About,
+}
+
+/// What a slot is called.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct About {
+    pub(crate) module: &'static str,
+    pub(crate) name: &'static str,
+    pub(crate) signature: &'static str,
+}
+
+/// What only those who change a slot look at.
+struct Writing {
+    layers_made: u64,
+    /// How many scopes that live replace this function.
+    scopes: usize,
+    /// Those of them that want to know who calls it from outside.
+    strict: Vec<Weak<Strays>>,
+}
+
+/// The layers of a slot, the newest last.
+struct Layers<D: ?Sized, F>(Vec<Entry<D, F>>);
+
+struct Entry<D: ?Sized, F> {
+    id: u64,
+    call: Arc<D>,
+    plain: Option<F>,
+}
+
+impl<D: ?Sized, F: Copy> Clone for Entry<D, F> {
+    fn clone(&self) -> Self {
+        Self { id: self.id, call: self.call.clone(), plain: self.plain }
+    }
+}
+
+impl<D: ?Sized, F> Default for Layers<D, F> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<D: ?Sized + Send + Sync + 'static, F: Send + Sync + 'static> Snapshot for Layers<D, F> {
+    type Context = ();
+    type Part = ();
+
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// Where a call goes. For what [`patch_points!`](crate::patch_points!) writes.
+#[doc(hidden)]
+#[derive(Debug)]
+pub enum Path<F> {
+    /// Nothing replaces the function.
+    Original,
+    /// A plain function does, for everybody.
+    Plain(F),
+    /// [`Slot::call`] finds out.
+    Look,
+}
+
+impl<D: ?Sized + Send + Sync + 'static, F: Copy + Send + Sync + 'static> Slot<D, F> {
+    /// For what [`patch_points!`](crate::patch_points!) writes.
+    #[doc(hidden)]
+    pub const fn new(
+        module: &'static str,
+        name: &'static str,
+        signature: &'static str,
+        original: &'static D,
+        share: fn(F) -> Arc<D>,
+    ) -> Self {
+        Self {
+            gate: AtomicU32::new(0),
+            plain: AtomicCell::new(None),
+            layers: SnapshotCell::new(),
+            writing: Mutex::new(Writing { layers_made: 0, scopes: 0, strict: Vec::new() }),
+            original,
+            share,
+            about: About { module, name, signature },
+        }
+    }
+
+    /// Where a call goes.
+    #[doc(hidden)]
+    #[inline(always)]
+    pub fn path(&self) -> Path<F> {
+        match self.gate.load(Relaxed) {
+            0 => Path::Original,
+            // None if it was undone since `gate` was looked at.
+            PLAIN => self.plain.load().map_or(Path::Look, Path::Plain),
+            _ => Path::Look,
+        }
+    }
+
+    /// Calls `f` with what a call enters here and now: the replacement of the scope that the thread is in, else the newest layer,
+    /// else the original.
+    ///
+    /// It is what a call of the function does, for those who hold the slot and not the function. The layer, and what it captured,
+    /// stays until `f` returns, whatever others undo.
+    ///
+    /// # Examples
+    /// ```
+    /// # signalpost::patch::patch_points! { pub mod sum { fn add(a: u32, b: u32) -> u32 { a + b } } }
+    /// # fn main() {
+    /// assert_eq!(sum::slots::add.call(|add| add(2, 3)), 5);
+    /// # }
+    /// ```
+    #[inline(never)]
+    pub fn call<R>(&self, f: impl FnOnce(&D) -> R) -> R {
+        let gate = self.gate.load(Relaxed);
+        if gate & SCOPED != 0
+            && let Some(replacement) = self.of_scope(gate)
+        {
+            return f(&replacement);
+        }
+        self.enter_layers(|layers| layers.last(), f)
+    }
+
+    /// Calls `f` with the layer that `choose` finds, or with the original.
+    fn enter_layers<R>(
+        &self,
+        choose: impl FnOnce(&[Entry<D, F>]) -> Option<&Entry<D, F>>,
+        f: impl FnOnce(&D) -> R,
+    ) -> R {
+        let Some(layers) = self.layers.get() else { return f(self.original) };
+        let mut f = Some(f);
+        let mut call = |function: &D| f.take().map(|f| f(function));
+        let result = layers.read(|Layers(entries)| match choose(entries) {
+            Some(entry) => call(&entry.call),
+            None => call(self.original),
+        });
+        // This call may have been the last in a layer that was undone meanwhile.
+        layers.tidy();
+        let result = result.unwrap_or_else(|| call(self.original));
+        result.expect("called once")
+    }
+
+    /// What the scope that this thread is in has in the function's place.
+    fn of_scope(&self, gate: u32) -> Option<Arc<D>> {
+        if scope::is_inside() {
+            return scope::replacement(self.key());
+        }
+        if gate & STRICT != 0 {
+            let strict: Vec<_> = self.lock().strict.iter().filter_map(Weak::upgrade).collect();
+            strict.iter().for_each(|strays| strays.note(&self.about));
+        }
+        None
+    }
+
+    /// Which slot this is, for scopes.
+    fn key(&self) -> usize {
+        (&raw const *self).addr()
+    }
+
+    /// Puts a replacement over all others, for everybody: from now on calls enter it, on whatever thread, but for those inside a
+    /// [`Scope`](crate::Scope) that has its own. It stays until the layer is [undone](Layer::undo) or dropped.
+    ///
+    /// A replacement that calls the function by its public name calls itself: what it replaces is
+    /// `original::…`, or see [`wrap`](Self::wrap).
+    ///
+    /// Takes the slot's lock for a moment; allocates.
+    pub fn push(&'static self, replacement: Box<D>) -> Layer {
+        let id = self.draw_id();
+        self.add(id, replacement.into(), None)
+    }
+
+    /// As [`push`](Self::push), of a function that captures nothing: calls cost less, and are not tracked, so that
+    /// [`undo_and_wait`](Layer::undo_and_wait) cannot wait for them.
+    ///
+    /// # Examples
+    /// ```
+    /// # signalpost::patch::patch_points! { pub mod sum { fn add(a: u32, b: u32) -> u32 { a + b } } }
+    /// fn saturating(a: u32, b: u32) -> u32 { a.saturating_add(b) }
+    ///
+    /// # fn main() {
+    /// let _layer = sum::slots::add.push_fn(saturating);
+    /// assert_eq!(sum::add(u32::MAX, 1), u32::MAX);
+    /// # }
+    /// ```
+    pub fn push_fn(&'static self, function: F) -> Layer {
+        let id = self.draw_id();
+        self.add(id, (self.share)(function), Some(function))
+    }
+
+    /// As [`push`](Self::push), of a replacement that is handed what it replaces: the layer below it at the time of a call, or the
+    /// original.
+    ///
+    /// # Examples
+    /// ```
+    /// # signalpost::patch::patch_points! { pub mod sum { fn add(a: u32, b: u32) -> u32 { a + b } } }
+    /// # fn main() {
+    /// let add = &sum::slots::add;
+    /// let _ten = add.push(Box::new(|a, b| 10 * (a + b)));
+    /// let _one_more = add.wrap(|next| Box::new(move |a, b| next.call(|below| below(a, b)) + 1));
+    /// assert_eq!(sum::add(2, 3), 51);
+    /// # }
+    /// ```
+    pub fn wrap(&'static self, make: impl FnOnce(Next<D, F>) -> Box<D>) -> Layer {
+        let id = self.draw_id();
+        let replacement = make(Next { slot: self, id }); // a user's, with no lock held
+        self.add(id, replacement.into(), None)
+    }
+
+    /// The same replacement for those inside a [`Scope`](crate::Scope) only.
+    ///
+    /// # Examples
+    /// ```
+    /// # signalpost::patch::patch_points! { pub mod sum { fn add(a: u32, b: u32) -> u32 { a + b } } }
+    /// use signalpost::patch::Scope;
+    ///
+    /// # fn main() {
+    /// let scope = Scope::new([sum::slots::add.with(Box::new(|a, b| a * b))]).unwrap();
+    /// assert_eq!((scope.run(|| sum::add(2, 3)), sum::add(2, 3)), (6, 5));
+    /// # }
+    /// ```
+    pub fn with(&'static self, replacement: Box<D>) -> Override {
+        Override::new(self, self.key(), Box::new(Arc::<D>::from(replacement)))
+    }
+
+    /// The function as it was written, whatever replaces it.
+    pub const fn original(&self) -> &'static D {
+        self.original
+    }
+
+    /// Whether a layer replaces it, for everybody. One relaxed load.
+    pub fn is_patched(&self) -> bool {
+        !self.layers.is_empty()
+    }
+
+    /// How many layers there are.
+    pub fn layers(&self) -> usize {
+        self.layers.read(|Layers(entries)| entries.len()).unwrap_or(0)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Writing> {
+        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn draw_id(&self) -> u64 {
+        let mut writing = self.lock();
+        writing.layers_made += 1;
+        writing.layers_made
+    }
+
+    fn add(&'static self, id: u64, call: Arc<D>, plain: Option<F>) -> Layer {
+        let tracked = plain.is_none();
+        let entry = Entry { id, call, plain };
+        let layers = self.layers.shared();
+        let writing = self.lock();
+        layers.update(|Layers(old)| Some(Layers(old.iter().chain([&entry]).cloned().collect())));
+        self.set_gate(&writing);
+        drop(writing);
+        layers.trim();
+        Layer::new(self, id, tracked)
+    }
+
+    /// Sets what calls look at first. After every change, with the lock held.
+    fn set_gate(&self, writing: &Writing) {
+        let top = self.layers.read(|Layers(entries)| entries.last().map(|entry| entry.plain)).flatten();
+        let plain = top.flatten();
+        let layers = match (top, plain) {
+            (None, _) => 0,
+            (Some(_), Some(_)) => PLAIN,
+            (Some(_), None) => LAYERS,
+        };
+        let scoped = if writing.scopes > 0 { SCOPED } else { 0 };
+        let strict = if writing.strict.is_empty() { 0 } else { STRICT };
+        self.plain.store(plain);
+        self.gate.store(layers | scoped | strict, Relaxed);
+    }
+}
+
+/// What a layer or a scope asks of its slot, whatever the signature.
+impl<D: ?Sized + Send + Sync + 'static, F: Copy + Send + Sync + 'static> AnySlot for Slot<D, F> {
+    fn module(&self) -> &'static str {
+        self.about.module
+    }
+
+    fn name(&self) -> &'static str {
+        self.about.name
+    }
+
+    fn signature(&self) -> &'static str {
+        self.about.signature
+    }
+
+    fn type_id(&self) -> TypeId {
+        TypeId::of::<D>()
+    }
+
+    fn is_patched(&self) -> bool {
+        self.is_patched()
+    }
+
+    fn push_any(&'static self, replacement: &Replacement) -> Option<Layer> {
+        let (call, plain) = replacement.get::<D, F>()?;
+        Some(self.add(self.draw_id(), call.clone(), plain))
+    }
+
+    fn with_any(&'static self, replacement: &Replacement) -> Option<Override> {
+        let (call, _) = replacement.get::<D, F>()?;
+        Some(Override::new(self, self.key(), Box::new(call.clone())))
+    }
+}
+
+impl<D: ?Sized + Send + Sync + 'static, F: Copy + Send + Sync + 'static> Inner for Slot<D, F> {
+    fn remove(&self, id: u64) -> bool {
+        let Some(layers) = self.layers.get() else { return false };
+        let writing = self.lock();
+        let removed = layers.update(|Layers(old)| {
+            let kept: Vec<_> = old.iter().filter(|entry| entry.id != id).cloned().collect();
+            (kept.len() < old.len()).then_some(Layers(kept))
+        });
+        self.set_gate(&writing);
+        drop(writing);
+        // With nothing held: what a layer captured is dropped here, or by the last call that is in it.
+        layers.settle();
+        removed
+    }
+
+    fn wait(&self, timeout: Duration) -> Result<(), WaitError> {
+        self.layers.synchronize(timeout)
+    }
+
+    fn enter_scope(&self, strict: Option<Weak<Strays>>) {
+        let mut writing = self.lock();
+        writing.scopes += 1;
+        writing.strict.extend(strict);
+        self.set_gate(&writing);
+    }
+
+    fn leave_scope(&self) {
+        let mut writing = self.lock();
+        writing.scopes -= 1;
+        writing.strict.retain(|strays| strays.strong_count() > 0);
+        self.set_gate(&writing);
+    }
+}
+
+/// What a [wrapping](Slot::wrap) layer replaces.
+pub struct Next<D: ?Sized + Send + Sync + 'static, F: Copy + Send + Sync + 'static> {
+    slot: &'static Slot<D, F>,
+    id: u64,
+}
+
+impl<D: ?Sized + Send + Sync + 'static, F: Copy + Send + Sync + 'static> Next<D, F> {
+    /// Calls `f` with the layer below, or with the original if there is none, or if the layer that this was made for has been
+    /// undone since the call began.
+    pub fn call<R>(&self, f: impl FnOnce(&D) -> R) -> R {
+        let below = |entries: &[Entry<D, F>]| {
+            let place = entries.iter().position(|entry| entry.id == self.id)?;
+            place.checked_sub(1)
+        };
+        self.slot.enter_layers(|entries| below(entries).map(|place| &entries[place]), f)
+    }
+}
+
+impl<D: ?Sized + Send + Sync + 'static, F: Copy + Send + Sync + 'static> fmt::Debug for Next<D, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Next({}::{})", self.slot.about.module, self.slot.about.name)
+    }
+}
+
+impl<D: ?Sized + Send + Sync + 'static, F: Copy + Send + Sync + 'static> fmt::Debug for Slot<D, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Slot")
+            .field("module", &self.about.module)
+            .field("name", &self.about.name)
+            .field("signature", &self.about.signature)
+            .field("layers", &self.layers())
+            .finish_non_exhaustive()
+    }
+}
