@@ -20,6 +20,7 @@
 //! | VALUE   | load `current`: Acquire | move it: Release    | `a_publish_sees_one_whole_snapshot` |
 //! | VERSION | another writer's load: Acquire | move it: Release | `three_writers_one_of_them_lagging` |
 //! | BORN    | find the cell: Acquire | make it: Release     | `a_cell_born_late_is_seen_whole` |
+//! | LAST    | word, `light`         | `awaited`, `heavy`    | `the_last_reader_drops_what_was_replaced` |
 //!
 //! Between registrations and publishes on other threads no more is needed: a publish that happens after a `subscribe`
 //! returned loads `current` after the store, and coherence gives it that value or a later one.
@@ -47,6 +48,10 @@ pub trait Snapshot: Default + Send + Sync + 'static {
     /// What snapshots refer to and the cell owns, so that copying a snapshot counts nothing; `()` if there is nothing. Only
     /// with `()` has a cell an [`update`](SharedCell::update) for everybody.
     type Part: Send + 'static;
+
+    /// Whether the last reader of what a writer replaced drops it, at the end of its read, rather than a later writer: for
+    /// snapshots whose end others wait for. Costs each read a load, and what it drops is dropped on the reading thread.
+    const LAST_READER_DROPS: bool = false;
 
     /// Whether a read would find nothing to do. Asked once, when the snapshot is installed.
     fn is_empty(&self) -> bool;
@@ -161,12 +166,40 @@ impl<T: Snapshot> SharedCell<T> {
         if hint & (EMPTY | FENCED) == 0 {
             // The common case, by itself: see `enter_first`.
             if let Some(pin) = pin::enter_first(self.hot.id, false) {
-                return Ok(self.follow(&pin).map(f));
+                let result = self.follow(&pin).map(f);
+                drop(pin);
+                self.tidy();
+                return Ok(result);
             }
         } else if hint & EMPTY != 0 {
             return Ok(None);
         }
-        self.read_otherwise(limit, f)
+        let result = self.read_otherwise(limit, f);
+        self.tidy();
+        result
+    }
+
+    /// What a thread does after it was inside, where the last reader drops what a writer replaced.
+    #[inline(always)]
+    fn tidy(&self) {
+        if !T::LAST_READER_DROPS {
+            return;
+        }
+        // ORDERING LAST (partner: `Retired::sort_waiting`). We cleared our word and look whether anything waits for it; the
+        // collector says that something does and looks at our word. Each side stores, then loads the other's, so each needs
+        // a full barrier between: else both miss, and nobody drops it.
+        if !planted(Plant::LastLight) {
+            barrier::light(self.hot.fenced);
+        }
+        if self.retired.awaited() {
+            self.tidy_up();
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn tidy_up(&self) {
+        self.collect();
     }
 
     /// With a fence, nested, or for the first time on this thread.
@@ -322,13 +355,14 @@ impl<T: Snapshot> SharedCell<T> {
     /// of a part. What an adding writer calls. Lock-free. Inside a read of this cell it leaves that to
     /// [`collect`](Self::collect) at this thread's outermost leave.
     pub fn trim(&self) {
+        self.tidy(); // the change was made inside
         if self.retired.unscanned() < BATCH {
             return;
         }
         if retire::collecting() || pin::inside(self.hot.id) {
             return retire::defer(self.me.clone());
         }
-        self.retired.scan(self.hot.id, self.hot.fenced);
+        self.retired.scan(self.hot.id, self.hot.fenced, T::LAST_READER_DROPS);
         self.retired.drop_free(false);
     }
 
@@ -350,23 +384,8 @@ impl<T: Snapshot> SharedCell<T> {
     }
 
     fn collect_everything(&self) -> usize {
-        self.retired.scan(self.hot.id, self.hot.fenced);
+        self.retired.scan(self.hot.id, self.hot.fenced, T::LAST_READER_DROPS);
         self.retired.drop_free(true)
-    }
-
-    /// As [`collect`](Self::collect), and what readers still hold, the last of them drops, if it calls this or
-    /// [`tidy`](Self::tidy) after its read.
-    pub fn settle(&self) {
-        self.collect();
-    }
-
-    /// What a reader does after its read, where what a writer [settled](Self::settle) is to be dropped at once and not by the
-    /// next writer: it looks whether it was the last to hold something.
-    #[inline(always)]
-    pub fn tidy(&self) {
-        if self.retired.count() != 0 {
-            self.settle();
-        }
     }
 
     /// How many replaced snapshots wait for readers or for a collector. One relaxed load.

@@ -14,10 +14,11 @@
 //! |-------|-----------------------|-------------------------|-----------------------------|
 //! | PIN   | `current`, `heavy`    | see `pin.rs`            | `a_pinned_snapshot_is_never_freed` |
 //! | STACK | see `stack.rs`        |                         | `what_one_writer_retires_another_collects` |
+//! | LAST  | `awaited`, `heavy`    | see `cell.rs`           | `the_last_reader_drops_what_was_replaced` |
 
 use crate::pin::{self, Seen};
 use crate::stack::Stack;
-use crate::sync::{AtomicUsize, Ordering::Relaxed, local};
+use crate::sync::{AtomicUsize, Ordering::Relaxed, Plant, local, planted};
 use crate::{barrier, stats};
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -48,6 +49,8 @@ impl<S, P> Replaced<S, P> {
 struct Batch<S, P> {
     words: Vec<Seen>,
     items: Vec<Replaced<S, P>>,
+    /// Whether it is one of `Retired::awaited`.
+    awaited: bool,
 }
 
 /// The retired snapshots of one cell.
@@ -62,6 +65,8 @@ pub(crate) struct Retired<S, P> {
     /// In any of the three, or on its way between them.
     count: AtomicUsize,
     unscanned: AtomicUsize,
+    /// Batches whose last reader is to drop them: those in `waiting`, and those that a collector has in hand.
+    awaited: AtomicUsize,
 }
 
 impl<S, P> Retired<S, P> {
@@ -72,12 +77,19 @@ impl<S, P> Retired<S, P> {
             free: Stack::new(),
             count: AtomicUsize::new(0),
             unscanned: AtomicUsize::new(0),
+            awaited: AtomicUsize::new(0),
         }
     }
 
     /// How many wait. One relaxed load.
     pub(crate) fn count(&self) -> usize {
         self.count.load(Relaxed)
+    }
+
+    /// Whether a reader's leave may have been the last that something waited for. One relaxed load.
+    #[inline(always)]
+    pub(crate) fn awaited(&self) -> bool {
+        self.awaited.load(Relaxed) != 0
     }
 
     /// How many no scan has covered yet.
@@ -93,10 +105,10 @@ impl<S, P> Retired<S, P> {
     }
 
     /// Finds out what no reader of the cell `id` can reach any more. Lock-free; drops nothing. Where the heavy barrier
-    /// fails, that is nothing new.
-    pub(crate) fn scan(&self, id: u32, fenced: bool) {
+    /// fails, that is nothing new. With `last_reader_drops`, readers that leave later look at `awaited`.
+    pub(crate) fn scan(&self, id: u32, fenced: bool, last_reader_drops: bool) {
         self.scan_fresh(id, fenced);
-        self.sort_waiting();
+        while self.sort_waiting(fenced, last_reader_drops) {}
     }
 
     /// Covers the unscanned ones with one barrier and one scan.
@@ -111,27 +123,50 @@ impl<S, P> Retired<S, P> {
         }
         self.unscanned.fetch_sub(items.len(), Relaxed);
         if barrier::heavy(fenced) {
-            self.waiting.push(Batch { words: pin::scan(id), items });
+            self.waiting.push(Batch { words: pin::scan(id), items, awaited: false });
         } else {
             self.unscanned.fetch_add(items.len(), Relaxed);
             items.into_iter().for_each(|item| self.fresh.push(item));
         }
     }
 
-    /// Frees the batches whose words have all changed, and joins those that wait for the same words.
-    fn sort_waiting(&self) {
+    /// Frees the batches whose words have all changed, and joins those that wait for the same words. Says whether to do it again:
+    /// a reader may have left that saw nothing to drop.
+    fn sort_waiting(&self, fenced: bool, last_reader_drops: bool) -> bool {
         let mut kept: Vec<Batch<S, P>> = Vec::new();
         for mut batch in self.waiting.take_all() {
             batch.words.retain(|word| !word.left());
             if batch.words.is_empty() {
+                self.no_longer_awaited(&batch);
                 batch.items.into_iter().for_each(|item| self.free.push(item));
             } else if let Some(same) = kept.iter_mut().find(|other| other.words == batch.words) {
+                self.no_longer_awaited(&batch);
                 same.items.append(&mut batch.items);
             } else {
                 kept.push(batch);
             }
         }
+        let mut words = Vec::new();
+        if last_reader_drops {
+            for batch in kept.iter_mut() {
+                if !std::mem::replace(&mut batch.awaited, true) {
+                    self.awaited.fetch_add(1, Relaxed);
+                }
+                words.extend_from_slice(&batch.words);
+            }
+        }
         kept.into_iter().for_each(|batch| self.waiting.push(batch));
+        // ORDERING LAST (partner: `SharedCell::tidy`): who leaves from now on finds the batch, or its word is seen changed here.
+        // Where the barrier fails, a later writer drops it.
+        !words.is_empty()
+            && (planted(Plant::LastHeavy) || barrier::heavy(fenced))
+            && words.iter().any(Seen::left)
+    }
+
+    fn no_longer_awaited(&self, batch: &Batch<S, P>) {
+        if batch.awaited {
+            self.awaited.fetch_sub(1, Relaxed);
+        }
     }
 
     /// Drops what `scan` found, and says how much that was; with `parts` off, only what has no parts.

@@ -195,6 +195,10 @@ plants! {
     BellArmed,
     /// Ordering: the Acquire with which a thread disarms it.
     BellDisarmed,
+    /// Barrier: a reader's, between clearing its word and looking whether anything waits for it.
+    LastLight,
+    /// Barrier: a collector's, between saying that something waits and looking at the words once more.
+    LastHeavy,
     /// Rule: a writer is pinned while it compares and moves `current`.
     WriterPin,
     /// Rule: `current` moves forward by version, never back.

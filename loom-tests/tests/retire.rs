@@ -1,7 +1,6 @@
 //! Retired snapshots: who frees them, and when nobody may.
 
-use signalpost_core::SharedCell;
-use signalpost_core::WaitError;
+use signalpost_core::{SharedCell, Snapshot, WaitError};
 use signalpost_loom_tests::page::{empty, turn};
 use signalpost_loom_tests::{Page, Tally, all, model, preemptions, refuse_barriers_from, spawn};
 use std::sync::Arc;
@@ -66,6 +65,39 @@ fn a_cell_changed_inside_its_own_read_is_collected_at_the_outermost_leave() {
         cell.collect();
         assert_eq!((cell.retired(), tally.dropped()), (0, 1));
         end(cell, &tally);
+    });
+}
+
+/// A page whose last reader drops it.
+#[derive(Default)]
+struct Awaited(Page);
+
+impl Snapshot for Awaited {
+    type Context = ();
+    type Part = ();
+    const LAST_READER_DROPS: bool = true;
+
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+#[test]
+fn the_last_reader_drops_what_was_replaced() {
+    model(all().at_least(20_000), || {
+        let tally = Tally::new();
+        let cell = SharedCell::<Awaited>::new();
+        cell.update(|_| Some(Awaited(Page::new(1, &tally))));
+        cell.collect();
+        let theirs = cell.clone();
+        let reader = spawn(move || theirs.read(|Awaited(page)| page.number()));
+        cell.update(|_| Some(Awaited::default()));
+        cell.collect();
+        reader.join().unwrap();
+        // By whoever was last: nobody collects after the two.
+        assert_eq!((cell.retired(), tally.dropped()), (0, 1));
+        drop(cell);
+        tally.assert_all_dropped();
     });
 }
 

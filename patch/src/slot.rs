@@ -113,6 +113,7 @@ impl<D: ?Sized, F> Default for Layers<D, F> {
 impl<D: ?Sized + Send + Sync + 'static, F: Send + Sync + 'static> Snapshot for Layers<D, F> {
     type Context = ();
     type Part = ();
+    const LAST_READER_DROPS: bool = true; // what a layer captured may be the end of a channel that others read
 
     fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -201,8 +202,6 @@ impl<D: ?Sized + Send + Sync + 'static, F: Copy + Send + Sync + 'static> Slot<D,
             Some(entry) => call(&entry.call),
             None => call(self.original),
         });
-        // This call may have been the last in a layer that was undone meanwhile.
-        layers.tidy();
         let result = result.unwrap_or_else(|| call(self.original));
         result.expect("called once")
     }
@@ -386,7 +385,7 @@ impl<D: ?Sized + Send + Sync + 'static, F: Copy + Send + Sync + 'static> Inner f
         self.set_gate(&writing);
         drop(writing);
         // With nothing held: what a layer captured is dropped here, or by the last call that is in it.
-        layers.settle();
+        layers.collect();
         removed
     }
 
