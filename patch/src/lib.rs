@@ -12,6 +12,7 @@
 //! | `layer` | one replacement for everybody, and its end |
 //! | `scope` | replacements for those inside: threads, tasks, parallel tests |
 //! | `replacement`, `module` | functions whose signature is known at run time only; slots by name |
+//! | [`points`] | patch points that most programs want, a clock that stands still, faults on purpose |
 
 #![forbid(unsafe_code)]
 #![cfg(not(signalpost_loom))] // statics hold cells, which loom's cannot be
@@ -20,7 +21,7 @@ mod declare;
 mod error;
 mod layer;
 mod module;
-
+pub mod points;
 mod replacement;
 mod scope;
 mod slot;
