@@ -2,6 +2,7 @@
 #![doc = "[design]: crate::pages::design"]
 #![doc = "[benchmarks]: crate::pages::benchmarks"]
 #![doc = "[changelog]: crate::pages::changelog"]
+#![doc = "[patching]: crate::pages::patching"]
 #![doc = ""]
 #![doc = include_str!("../README.md")]
 
@@ -39,7 +40,7 @@ pub use signalpost_patch as patch;
 /// The project's documents, for reading only.
 #[cfg(doc)]
 pub mod pages {
-    #[doc = "[readme]: crate\n[benchmarks]: crate::pages::benchmarks\n"]
+    #[doc = "[readme]: crate\n[benchmarks]: crate::pages::benchmarks\n[patching]: crate::pages::patching\n"]
     #[doc = include_str!("../docs/design.md")]
     pub mod design {}
     #[doc = include_str!("../docs/benchmarks.md")]
