@@ -39,8 +39,8 @@ pub(crate) trait Inner {
     fn wait(&self, timeout: Duration) -> Result<(), WaitError>;
     /// A scope that replaces the function begins to live.
     fn enter_scope(&self, strict: Option<Weak<Strays>>);
-    /// It has ended.
-    fn leave_scope(&self);
+    /// It has ended; with what it was begun with.
+    fn leave_scope(&self, strict: Option<&Weak<Strays>>);
 }
 
 impl fmt::Debug for dyn AnySlot {

@@ -12,16 +12,20 @@ use std::collections::HashSet;
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::thread::{self, ThreadId};
 
 thread_local! {
-    /// How many scopes this thread is in. By itself, since it has no destructor: readable at any time, at the cost of a load.
+    // None has a destructor, so scopes are entered and left also while the thread's other locals are dropped: an executor may be
+    // among them, with futures that are dropped inside their scopes.
+    /// How many scopes this thread is in. By itself: readable at the cost of a load.
     static DEPTH: Cell<usize> = const { Cell::new(0) };
-    /// The scopes that this thread has entered, the newest last, each with the number of its [`Entered`].
-    static ENTERED: RefCell<Vec<(u64, Scope)>> = const { RefCell::new(Vec::new()) };
+    /// The scopes that this thread has entered, the newest last, each with the number of its [`Entered`]. Without a buffer when there
+    /// are none.
+    static ENTERED: ManuallyDrop<RefCell<Vec<(u64, Scope)>>> = const { ManuallyDrop::new(RefCell::new(Vec::new())) };
     static NEXT: Cell<u64> = const { Cell::new(0) };
 }
 
@@ -135,15 +139,13 @@ impl Scope {
         if !is_inside() {
             return None;
         }
-        ENTERED.try_with(|entered| entered.borrow().last().map(|(_, scope)| scope.clone())).ok().flatten()
+        ENTERED.with(|entered| entered.borrow().last().map(|(_, scope)| scope.clone()))
     }
 
     /// Enters it on this thread, until the guard is dropped.
     ///
-    /// Guards may be dropped in any order: the thread is in the scope that was entered last of those left.
-    ///
-    /// # Panics
-    /// In a thread's last destructors, when its thread-locals are gone.
+    /// Guards may be dropped in any order: the thread is in the scope that was entered last of those left. One that is forgotten
+    /// (`std::mem::forget`) leaves the thread inside for good, and the scope alive.
     pub fn enter(&self) -> Entered {
         let number = NEXT.replace(NEXT.get() + 1);
         ENTERED.with(|entered| entered.borrow_mut().push((number, self.clone())));
@@ -206,8 +208,13 @@ impl fmt::Debug for Override {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.strays = None; // first, so that its slots see that it has gone
-        self.overrides.iter().for_each(|replaced| replaced.slot.leave_scope());
+        let strays = self.strays.as_ref().map(Arc::downgrade);
+        self.overrides.iter().for_each(|replaced| replaced.slot.leave_scope(strays.as_ref()));
+        // Parents that end with it do so one after the other, not one within the other, however many they are.
+        let mut parent = self.parent.take();
+        while let Some(Scope(inner)) = parent {
+            parent = Arc::into_inner(inner).and_then(|mut inner| inner.parent.take());
+        }
     }
 }
 
@@ -220,10 +227,14 @@ pub struct Entered {
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        let left = ENTERED.try_with(|entered| {
+        let left = ENTERED.with(|entered| {
             let mut entered = entered.borrow_mut();
             let place = entered.iter().rposition(|(number, _)| *number == self.number)?;
-            Some(entered.remove(place))
+            let left = entered.remove(place);
+            if entered.is_empty() {
+                *entered = Vec::new();
+            }
+            Some(left)
         });
         DEPTH.set(DEPTH.get() - 1);
         drop(left); // with nothing borrowed: it may be the last, and what it captured may enter scopes
@@ -333,5 +344,5 @@ pub(crate) fn replacement<D: ?Sized + 'static>(key: usize) -> Option<Arc<D>> {
         }
         None
     };
-    ENTERED.try_with(|entered| entered.borrow().last().and_then(|(_, scope)| find(scope))).ok().flatten()
+    ENTERED.with(|entered| entered.borrow().last().and_then(|(_, scope)| find(scope)))
 }

@@ -6,7 +6,7 @@
 //! # How a call finds its way
 //! `gate` says what there is: nothing (the original, by a direct call), a plain function on top and no scope (`plain` holds it),
 //! or anything else (`layers` is read, a snapshot that changes keep valid while calls are in it). All three follow from what the
-//! lock `writing` protects and are written under it, `gate` last; calls take no lock. A call that sees a `gate` of the past finds
+//! lock `writing` protects and are written under it, `gate` last; calls take no lock (but strays of strict scopes). A call that sees a `gate` of the past finds
 //! in `plain` or in `layers` what is there now. All that `gate` and `plain` hold are numbers and addresses of code, which nothing has
 //! to be published for, so they are relaxed: a call that happens after a change sees it by coherence.
 
@@ -66,7 +66,7 @@ pub struct Slot<D: ?Sized + Send + Sync + 'static, F: Copy + Send + Sync + 'stat
     gate: AtomicU32,
     plain: AtomicCell<Option<F>>,
     layers: SnapshotCell<Layers<D, F>>,
-    writing: Mutex<Writing>,
+    writing: Mutex<Writing<F>>,
     original: &'static D,
     share: fn(F) -> Arc<D>,
     about: About,
@@ -81,8 +81,11 @@ pub(crate) struct About {
 }
 
 /// What only those who change a slot look at.
-struct Writing {
+struct Writing<F> {
     layers_made: u64,
+    /// The newest layer, if there is one: the plain function that it is, if it is one. Kept here too, since a read of `layers` may
+    /// end with destructors of what undone layers captured, which are a user's.
+    top: Option<Option<F>>,
     /// How many scopes that live replace this function.
     scopes: usize,
     /// Those of them that want to know who calls it from outside.
@@ -146,7 +149,7 @@ impl<D: ?Sized + Send + Sync + 'static, F: Copy + Send + Sync + 'static> Slot<D,
             gate: AtomicU32::new(0),
             plain: AtomicCell::new(None),
             layers: SnapshotCell::new(),
-            writing: Mutex::new(Writing { layers_made: 0, scopes: 0, strict: Vec::new() }),
+            writing: Mutex::new(Writing { layers_made: 0, top: None, scopes: 0, strict: Vec::new() }),
             original,
             share,
             about: About { module, name, signature },
@@ -303,7 +306,7 @@ impl<D: ?Sized + Send + Sync + 'static, F: Copy + Send + Sync + 'static> Slot<D,
         self.layers.read(|Layers(entries)| entries.len()).unwrap_or(0)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Writing> {
+    fn lock(&self) -> MutexGuard<'_, Writing<F>> {
         self.writing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -317,8 +320,9 @@ impl<D: ?Sized + Send + Sync + 'static, F: Copy + Send + Sync + 'static> Slot<D,
         let tracked = plain.is_none();
         let entry = Entry { id, call, plain };
         let layers = self.layers.shared();
-        let writing = self.lock();
+        let mut writing = self.lock();
         layers.update(|Layers(old)| Some(Layers(old.iter().chain([&entry]).cloned().collect())));
+        writing.top = Some(plain);
         self.set_gate(&writing);
         drop(writing);
         layers.trim();
@@ -326,13 +330,12 @@ impl<D: ?Sized + Send + Sync + 'static, F: Copy + Send + Sync + 'static> Slot<D,
     }
 
     /// Sets what calls look at first. After every change, with the lock held.
-    fn set_gate(&self, writing: &Writing) {
-        let top = self.layers.read(|Layers(entries)| entries.last().map(|entry| entry.plain)).flatten();
-        let plain = top.flatten();
-        let layers = match (top, plain) {
-            (None, _) => 0,
-            (Some(_), Some(_)) => PLAIN,
-            (Some(_), None) => LAYERS,
+    fn set_gate(&self, writing: &Writing<F>) {
+        let plain = writing.top.flatten();
+        let layers = match writing.top {
+            None => 0,
+            Some(Some(_)) => PLAIN,
+            Some(None) => LAYERS,
         };
         let scoped = if writing.scopes > 0 { SCOPED } else { 0 };
         let strict = if writing.strict.is_empty() { 0 } else { STRICT };
@@ -377,11 +380,14 @@ impl<D: ?Sized + Send + Sync + 'static, F: Copy + Send + Sync + 'static> AnySlot
 impl<D: ?Sized + Send + Sync + 'static, F: Copy + Send + Sync + 'static> Inner for Slot<D, F> {
     fn remove(&self, id: u64) -> bool {
         let Some(layers) = self.layers.get() else { return false };
-        let writing = self.lock();
+        let mut writing = self.lock();
+        let mut top = None;
         let removed = layers.update(|Layers(old)| {
             let kept: Vec<_> = old.iter().filter(|entry| entry.id != id).cloned().collect();
+            top = kept.last().map(|entry| entry.plain);
             (kept.len() < old.len()).then_some(Layers(kept))
         });
+        writing.top = top;
         self.set_gate(&writing);
         drop(writing);
         // With nothing held: what a layer captured is dropped here, or by the last call that is in it.
@@ -400,10 +406,11 @@ impl<D: ?Sized + Send + Sync + 'static, F: Copy + Send + Sync + 'static> Inner f
         self.set_gate(&writing);
     }
 
-    fn leave_scope(&self) {
+    fn leave_scope(&self, strict: Option<&Weak<Strays>>) {
         let mut writing = self.lock();
         writing.scopes -= 1;
-        writing.strict.retain(|strays| strays.strong_count() > 0);
+        // By what it is: a call that notes a stray at this moment keeps it alive.
+        writing.strict.retain(|strays| strict.is_none_or(|ended| !ended.ptr_eq(strays)));
         self.set_gate(&writing);
     }
 }
