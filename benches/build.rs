@@ -14,9 +14,16 @@ fn main() {
             println!("cargo::rerun-if-changed={file}");
         }
     }
-    for source in
-        ["build.rs", "src", "../src", "../core/src", "../dispatch/src", "../monitor/src", "../Cargo.toml"]
-    {
+    for source in [
+        "build.rs",
+        "src",
+        "../src",
+        "../core/src",
+        "../dispatch/src",
+        "../monitor/src",
+        "../patch/src",
+        "../Cargo.toml",
+    ] {
         println!("cargo::rerun-if-changed={source}");
     }
 }

@@ -5,7 +5,7 @@ use crate::{
     path::PathName,
     registration,
     rounds::Plan,
-    survey,
+    slots, survey,
     watch::{
         cost,
         name::{FaultName, LoopName},
@@ -47,6 +47,7 @@ Examples:
   lab churn                                    latency at a fixed rate while another thread registers
   lab watch                                    servers under load, faults one by one, and what the monitor says
   lab watch-cost                               what the monitor costs a poll, a turn, and itself
+  lab slots                                    calls through patch points, patched and not; half a minute
   lab all --check                              all but watch; exit code 1 if a target is missed
 
 Exit codes: 0 measured, 1 a target was missed (with --check), 2 wrong usage or a file that cannot be written.";
@@ -64,6 +65,8 @@ pub enum Command {
     Watch(WatchArgs),
     /// What the monitor costs those it watches, and what it costs itself
     WatchCost(WatchCostArgs),
+    /// Calls through patch points, patched and not; what patching takes; calls while another thread patches
+    Slots(SlotsArgs),
     /// Everything that is measured: all but watch, with their own defaults
     All(CommonArgs),
     /// One process of `lab paths`, which starts it
@@ -179,6 +182,37 @@ pub struct WatchCostArgs {
     pub seed: u64,
 }
 
+/// Settings of `lab slots`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = SLOTS_EXAMPLES)]
+pub struct SlotsArgs {
+    /// What every command takes.
+    #[command(flatten)]
+    pub common: CommonArgs,
+    /// Rounds, 1 to 10000 [default: 21, with --quick 7]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=10_000))]
+    pub rounds: Option<u32>,
+    /// How long one batch takes, in microseconds, 10 to 1000000
+    #[arg(long, value_name = "MICROSECONDS", default_value_t = 2_000, value_parser = value_parser!(u32).range(10..=1_000_000))]
+    pub batch: u32,
+    /// How long to patch and undo while another thread calls, 10ms to 1h [default: 2s, with --quick 500ms]
+    #[arg(long, value_name = "TIME", value_parser = storm)]
+    pub storm: Option<Duration>,
+    /// Decides the order within the rounds
+    #[arg(long, value_name = "N", default_value_t = 7)]
+    pub seed: u64,
+}
+
+const SLOTS_EXAMPLES: &str = "\
+Examples:
+  lab slots                                    every path, changes, and two seconds of calls during changes
+  lab slots --quick                            the same with fewer rounds
+  lab slots --json slots.json                  the tables, and the numbers in a file
+  lab slots --json - --quiet | jq -r '.rows[] | [.path, .median_ns, .over_direct_ns] | @tsv'
+  lab slots --rounds 1 --storm 10min --check   a long storm; exit code 1 if a result was torn or a state leaked
+
+Exit codes: 0 measured, 1 a target was missed (with --check), 2 wrong usage or a file that cannot be written.";
+
 /// Settings of `lab watch`.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = WATCH_EXAMPLES)]
@@ -246,6 +280,11 @@ fn soak(text: &str) -> Result<Duration, String> {
     time(text, range, "a time from 1s to 1day, with its unit: 90s, 10min")
 }
 
+fn storm(text: &str) -> Result<Duration, String> {
+    let range = Duration::from_millis(10)..=Duration::from_secs(3600);
+    time(text, range, "a time from 10ms to 1h, with its unit: 2s, 10min")
+}
+
 fn time(text: &str, range: RangeInclusive<Duration>, accepted: &str) -> Result<Duration, String> {
     let time = humantime::parse_duration(text).map_err(|error| format!("{error}; expected {accepted}"))?;
     range.contains(&time).then_some(time).ok_or_else(|| format!("expected {accepted}"))
@@ -265,6 +304,26 @@ impl WatchCostArgs {
             steps: self.steps,
             look: Duration::from_secs(if quick { 1 } else { 5 }),
             seed: self.seed,
+        }
+    }
+}
+
+impl SlotsArgs {
+    /// The defaults, for `lab all`.
+    pub fn defaults(common: &CommonArgs) -> Self {
+        Self { common: common.clone(), rounds: None, batch: 2_000, storm: None, seed: 7 }
+    }
+
+    /// What they mean.
+    pub fn settings(&self) -> slots::Settings {
+        let quick = self.common.quick;
+        slots::Settings {
+            plan: Plan {
+                rounds: self.rounds.unwrap_or(if quick { 7 } else { 21 }) as usize,
+                batch: Duration::from_micros(u64::from(self.batch)),
+                seed: self.seed,
+            },
+            storm: self.storm.unwrap_or(Duration::from_millis(if quick { 500 } else { 2_000 })),
         }
     }
 }
@@ -427,6 +486,7 @@ mod tests {
                 Some(Command::Take(args)) => format!("{args:?}"),
                 Some(Command::Watch(args)) => format!("{args:?}"),
                 Some(Command::WatchCost(args)) => format!("{args:?}"),
+                Some(Command::Slots(args)) => format!("{args:?}"),
             };
             assert_eq!(parsed, defaults);
         };
@@ -434,6 +494,7 @@ mod tests {
         same(&["paths"], format!("{:?}", PathsArgs::defaults(&common)));
         same(&["registration"], format!("{:?}", RegistrationArgs::defaults(&common)));
         same(&["watch-cost"], format!("{:?}", WatchCostArgs::defaults(&common)));
+        same(&["slots"], format!("{:?}", SlotsArgs::defaults(&common)));
         same(&["churn"], format!("{:?}", ChurnArgs::defaults(&common)));
     }
 

@@ -9,7 +9,7 @@
 //! | `path`, `ours`, `bus`, `baseline` | the dispatch paths and their names |
 //! | `harness`, `crew`, `rounds` | the timed loop, the pinned threads, the interleaved rounds |
 //! | `stats` | medians, spreads, paired comparisons |
-//! | `survey`, `takes`, `registration`, `churn`, `handoff` | the experiments |
+//! | `survey`, `takes`, `registration`, `churn`, `handoff`, `slots` | the experiments |
 //! | `target` | what must be reached |
 //! | `watch` | the monitor on real servers, with faults |
 //! | `verdict`, `report`, `table`, `progress` | what people see |
@@ -32,6 +32,7 @@ pub mod registration;
 pub mod report;
 pub mod rounds;
 pub mod scenario;
+pub mod slots;
 pub mod stats;
 pub mod survey;
 pub mod table;

@@ -6,12 +6,12 @@ mod heap;
 use clap::Parser;
 use signalpost_lab::{
     churn,
-    cli::{ChurnArgs, Cli, Command, CommonArgs, PathsArgs, RegistrationArgs, WatchCostArgs},
+    cli::{ChurnArgs, Cli, Command, CommonArgs, PathsArgs, RegistrationArgs, SlotsArgs, WatchCostArgs},
     handoff,
     machine::Machine,
-    output::{Destination, Document, SCHEMA},
+    output::{Destination, Document, Rows, SCHEMA},
     progress::Progress,
-    registration, report, survey,
+    registration, report, slots, survey,
     table::Colour,
     takes,
     target::{self, Target},
@@ -36,6 +36,7 @@ struct Experiments {
     registration: Option<registration::Settings>,
     churn: Option<churn::Settings>,
     watch_cost: Option<watch::cost::Settings>,
+    slots: Option<slots::Settings>,
 }
 
 impl Experiments {
@@ -47,6 +48,7 @@ impl Experiments {
             registration: None,
             churn: None,
             watch_cost: None,
+            slots: None,
         };
         let heap = heap::held_by_this_thread;
         let survey = |args: &PathsArgs| Ok::<_, String>(Some((args.settings()?, args.processes())));
@@ -62,6 +64,7 @@ impl Experiments {
             }
             Some(Command::Watch(_)) => return Err("watch measures nothing".to_owned()),
             Some(Command::WatchCost(args)) => Self { watch_cost: Some(args.settings()), ..none(args.common) },
+            Some(Command::Slots(args)) => Self { slots: Some(args.settings()), ..none(args.common) },
             Some(Command::Churn(args)) => Self { churn: Some(args.settings()), ..none(args.common) },
             Some(Command::All(common)) => Self {
                 survey: survey(&PathsArgs::defaults(&common))?,
@@ -69,6 +72,7 @@ impl Experiments {
                 registration: Some(RegistrationArgs::defaults(&common).settings(heap)),
                 churn: Some(ChurnArgs::defaults(&common).settings()),
                 watch_cost: Some(WatchCostArgs::defaults(&common).settings()),
+                slots: Some(SlotsArgs::defaults(&common).settings()),
                 common,
             },
         })
@@ -136,20 +140,21 @@ fn measure(experiments: &Experiments, report: &mut Report) -> Result<Document, S
     let mut document = Document {
         schema: SCHEMA,
         machine,
-        rows: Vec::new(),
+        rows: Rows::Paths(Vec::new()),
         rounds: None,
         processes: None,
         registration: None,
         churn: None,
         handoff: None,
         watch_cost: None,
+        slots: None,
         targets: Vec::new(),
     };
     if let Some((settings, processes)) = &experiments.survey {
         let measured = takes::run(settings, *processes, &progress)?;
         report.print(&report::survey(&measured, settings.plan.rounds, *processes, colour));
         targets.extend(target::of_survey(&measured));
-        document.rows = measured.rows();
+        document.rows = Rows::Paths(measured.rows());
         document.rounds = Some(settings.plan.rounds * processes);
         document.processes = Some(*processes);
     }
@@ -178,6 +183,15 @@ fn measure(experiments: &Experiments, report: &mut Report) -> Result<Document, S
         report.print(&outcome.report(colour));
         targets.extend(outcome.targets());
         document.watch_cost = Some(outcome);
+    }
+    if let Some(settings) = &experiments.slots {
+        let outcome = settings.run(&progress)?;
+        report.print(&outcome.report(colour));
+        targets.extend(outcome.targets());
+        if experiments.survey.is_none() {
+            document.rows = Rows::Slots(outcome.rows.clone());
+        }
+        document.slots = Some(outcome);
     }
     report.print(&report::targets(&targets, colour));
     document.targets = targets;

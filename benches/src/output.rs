@@ -3,7 +3,7 @@
 //! Owns the schema of what is measured, and where a document goes. Whether it can be written is found out
 //! before anything is measured; should it fail all the same, the report has been printed by then.
 
-use crate::{churn, handoff, machine::Machine, registration, survey, target::Target, watch};
+use crate::{churn, handoff, machine::Machine, registration, slots, survey, target::Target, watch};
 use serde::Serialize;
 use std::{
     error::Error,
@@ -23,9 +23,9 @@ pub struct Document {
     pub schema: u32,
     /// Where and with what it was measured.
     pub machine: Machine,
-    /// What `lab paths` measured; empty if it did not run.
-    pub rows: Vec<survey::Row>,
-    /// Rounds behind each of those rows, in all processes.
+    /// What the command measured, if that has rows.
+    pub rows: Rows,
+    /// Rounds behind each of the rows of `lab paths`, in all processes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rounds: Option<usize>,
     /// Processes that measured them.
@@ -43,8 +43,21 @@ pub struct Document {
     /// What `lab watch-cost` measured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub watch_cost: Option<watch::cost::Outcome>,
+    /// What `lab slots` measured, its rows too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slots: Option<slots::Outcome>,
     /// All targets that could be judged.
     pub targets: Vec<Target>,
+}
+
+/// The rows of one command.
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
+pub enum Rows {
+    /// Of `lab paths`, and of `lab all`; none where neither ran.
+    Paths(Vec<survey::Row>),
+    /// Of `lab slots`.
+    Slots(Vec<slots::Row>),
 }
 
 /// Where the document goes.
