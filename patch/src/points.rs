@@ -1,7 +1,7 @@
 //! Patch points that most programs want: time, random numbers, network, files, environment.
 //!
 //! Owns what they do when nothing replaces them. Not here: the clock that stands still (`fake_clock.rs`), faults on purpose
-//! (`faults.rs`).
+//! (`fault.rs`, `faults.rs`).
 //!
 //! They are here so that crates that know nothing of each other call the same ones: what replaces [`time::sleep`] replaces it for
 //! all that call it. What calls `std::thread::sleep` by itself is not affected.
@@ -16,6 +16,17 @@
 //!
 //! The names have a prefix, since a program has modules of its own, and `time` is what many would call one. A library's have its own:
 //! `pub mod time as "acme.time"`.
+//!
+//! For tests, and not only there, two things replace them: [`FakeClock`], which is turned by hand, and [`Faults`], which fail when
+//! they are told to.
+
+mod fake_clock;
+mod fault;
+mod faults;
+
+pub use fake_clock::{FakeClock, TooFewSleepers};
+pub use fault::{Fault, FaultError, InjectedFault};
+pub use faults::{FaultCounts, FaultId, Faults, PointName};
 
 use crate::module::Module;
 
