@@ -12,29 +12,61 @@
 //! | `layer` | one replacement for everybody, and its end |
 //! | `scope` | replacements for those inside: threads, tasks, parallel tests |
 //! | `replacement`, `module` | functions whose signature is known at run time only; slots by name |
+//! | `source`, `items` | who offers replacements by name; which of them are to be put in place |
+//! | `patcher`, `settings`, `arguments` | who is asked to replace functions; the modules and switches it knows; what it is asked for |
+//! | `pass`, `plan` | what is asked, checked, switched and told, in which order; one module's names and signatures |
+//! | `journal`, `transaction` | what has been replaced, and how it is undone; several passes that are kept together or not at all |
+//! | `event`, `warning`, `companions` | what is published; what people should know; the plugin that warns |
+//! | `report`, `error` | what came of it |
 //! | [`points`] | patch points that most programs want, a clock that stands still, faults on purpose |
 
 #![forbid(unsafe_code)]
 #![cfg(not(signalpost_loom))] // statics hold cells, which loom's cannot be
 
+mod arguments;
+mod companions;
 mod declare;
 mod error;
+mod event;
+mod items;
+mod journal;
 mod layer;
 mod module;
+mod pass;
+mod patcher;
+mod plan;
 pub mod points;
 mod replacement;
+mod report;
 mod scope;
+mod settings;
 mod slot;
+mod source;
+mod transaction;
+mod warning;
 
+pub use arguments::{Args, Extra};
+pub use companions::COMPANIONS;
 pub use error::PatchError;
+pub use event::{
+    DidPatch, DidPatchAll, DidPatchBuiltinModules, DidPatchEvents, DidPatchItem, DidPatchModule, PatchEvent,
+    PatchEvents, WillPatch, WillPatchAll, WillPatchEvents, WillPatchItem, WillPatchModule,
+};
+pub use items::{ItemName, Items};
 pub use layer::{Layer, UndoError};
 pub use module::{AnySlot, Module};
+pub use patcher::{Patcher, PatcherBuilder, patcher};
 pub use replacement::Replacement;
+pub use report::{Failure, Outcome, Patched, PatchedItem, Report, VetoLevel, Vetoed};
 pub use scope::{Entered, Override, Scope, Scoped, Stray};
+pub use settings::Builtin;
 pub use signalpost_dispatch as dispatch;
 #[doc(hidden)]
 pub use slot::Path;
 pub use slot::{Next, Slot};
+pub use source::{Replacements, Source};
+pub use transaction::Transaction;
+pub use warning::{PatchWarning, Warnings};
 
 use std::future::Future;
 use std::pin::Pin;

@@ -6,7 +6,7 @@ use crate::layer::Layer;
 use crate::replacement::Replacement;
 use crate::scope::{Override, Strays};
 use signalpost_dispatch::core::WaitError;
-use std::any::TypeId;
+use std::any::{Any, TypeId};
 use std::fmt;
 use std::sync::Weak;
 use std::time::Duration;
@@ -37,6 +37,8 @@ pub(crate) trait Inner {
     fn remove(&self, id: u64) -> bool;
     /// Waits for calls that may be in a layer that was taken out.
     fn wait(&self, timeout: Duration) -> Result<(), WaitError>;
+    /// The function as it was written: a `&'static D` of the slot's `D`.
+    fn original_any(&'static self) -> &'static dyn Any;
     /// A scope that replaces the function begins to live.
     fn enter_scope(&self, strict: Option<Weak<Strays>>);
     /// It has ended; with what it was begun with.

@@ -16,7 +16,7 @@ use crate::replacement::Replacement;
 use crate::scope::{self, Override, Strays};
 use crossbeam_utils::atomic::AtomicCell;
 use signalpost_dispatch::core::{Snapshot, SnapshotCell, WaitError};
-use std::any::TypeId;
+use std::any::{Any, TypeId};
 use std::fmt;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
@@ -397,6 +397,10 @@ impl<D: ?Sized + Send + Sync + 'static, F: Copy + Send + Sync + 'static> Inner f
 
     fn wait(&self, timeout: Duration) -> Result<(), WaitError> {
         self.layers.synchronize(timeout)
+    }
+
+    fn original_any(&'static self) -> &'static dyn Any {
+        &self.original
     }
 
     fn enter_scope(&self, strict: Option<Weak<Strays>>) {
