@@ -488,5 +488,8 @@ fn errors_say_what_holds_all_the_same() {
     assert!(UndoError::Untracked.to_string().starts_with("the layer is undone, "));
     patch_points! { mod number { fn get() -> u32 { 1 } } }
     let layer = number::slots::get.push(Box::new(|| 2));
-    assert_eq!(format!("{:?} of {:?}", layer, layer.slot()), "Layer(number::get 1) of number::get: fn() -> u32");
+    assert_eq!(
+        format!("{:?} of {:?}", layer, layer.slot()),
+        "Layer(number::get 1) of number::get: fn() -> u32"
+    );
 }

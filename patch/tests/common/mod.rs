@@ -10,7 +10,8 @@ use std::time::Duration;
 /// Longer than anything here takes on a slow and busy machine: what takes longer hangs.
 pub const HANG: Duration = Duration::from_secs(120);
 
-/// Runs `test` on a thread, and panics if it hangs.
+/// Runs `test` on a thread, and panics if it hangs. The stack is large: a level of recursion through a slot takes some KiB of it in a
+/// debug build.
 #[track_caller]
 pub fn within<R: Send + 'static>(test: impl FnOnce() -> R + Send + 'static) -> R {
     let (done, result) = mpsc::channel();
@@ -18,7 +19,7 @@ pub fn within<R: Send + 'static>(test: impl FnOnce() -> R + Send + 'static) -> R
     let body = move || {
         let _ = done.send(catch_unwind(AssertUnwindSafe(test)));
     };
-    thread::Builder::new().name(name).spawn(body).expect("a thread can be started");
+    thread::Builder::new().name(name).stack_size(32 << 20).spawn(body).expect("a thread can be started");
     match result.recv_timeout(HANG) {
         Ok(Ok(value)) => value,
         Ok(Err(panic)) => resume_unwind(panic),
