@@ -7,6 +7,11 @@
 //! All paths take turns within a round, in another order each time, and a round's times are compared with each other. Where the
 //! linker puts a function and the loop around it decides about as much as is measured here, so everything is there in several
 //! copies, and a path's time in a round is the middle copy's.
+//!
+//! Each path is timed twice: in turn, each call with the result of the one before, which is what a caller waits for, and what the
+//! limits are for; and at once, with arguments known beforehand, which is how much of the processor a call takes: there a
+//! processor overlaps so many calls that one more instruction, or a loop that begins at another address, is a tenth or a third of
+//! a call.
 
 pub mod change;
 pub mod copies;
@@ -22,7 +27,7 @@ use crate::{
     target::Target,
 };
 use change::Changes;
-use path::Path;
+use path::{Pace, Paced, Path};
 use serde::Serialize;
 use std::{thread, time::Duration};
 use storm::Storm;
@@ -47,6 +52,8 @@ pub struct Outcome {
     pub rows: Vec<Row>,
     /// Two paths beside each other, where something must be reached.
     pub beside: Beside,
+    /// The same of calls that do not wait for each other.
+    pub beside_at_once: Beside,
     /// What patching and undoing takes.
     pub changes: Changes,
     /// Calls during changes.
@@ -58,7 +65,7 @@ pub struct Outcome {
 pub struct Row {
     /// Its name.
     pub path: Path,
-    /// One call in nanoseconds: the middle round.
+    /// One call in nanoseconds, from its argument to its result: the middle round.
     pub median_ns: f64,
     /// The fastest round.
     pub min_ns: f64,
@@ -66,6 +73,10 @@ pub struct Row {
     pub max_ns: f64,
     /// The middle of the rounds' differences to [`Path::Direct`].
     pub over_direct_ns: f64,
+    /// One call among others that do not wait for each other.
+    pub at_once_ns: f64,
+    /// The middle of the rounds' differences to [`Path::Direct`] of that.
+    pub at_once_over_direct_ns: f64,
 }
 
 /// The middle of the rounds' comparisons.
@@ -94,7 +105,7 @@ impl Settings {
     pub fn run(&self, progress: &Progress) -> Result<Outcome, String> {
         progress.start(self.plan.rounds as u64 * 2 + 1);
         progress.step("calls through slots");
-        let rounds = self.calls(progress);
+        let [in_turn, at_once] = self.calls(progress);
         progress.step("patching and undoing");
         let changes = Changes::measure(self.plan.rounds, || progress.advance())?;
         progress.step("calls during patching and undoing");
@@ -104,21 +115,25 @@ impl Settings {
         Ok(Outcome {
             rounds: self.plan.rounds,
             copies: copies::COUNT,
-            rows: Path::ALL.into_iter().map(|path| rounds.row(path)).collect(),
-            beside: rounds.beside(),
+            rows: Path::ALL.into_iter().map(|path| Row::of(path, &in_turn, &at_once)).collect(),
+            beside: in_turn.beside(),
+            beside_at_once: at_once.beside(),
             changes,
             storm,
         })
     }
 
-    fn calls(&self, progress: &Progress) -> Rounds {
-        let lanes: Vec<_> = Path::ALL.into_iter().flat_map(copies::lanes).collect();
-        let entries: Vec<_> = lanes.iter().map(|lane| Entry { lane: &**lane, publishers: 1 }).collect();
+    fn calls(&self, progress: &Progress) -> [Rounds; 2] {
+        let copies: Vec<_> = Path::ALL.into_iter().flat_map(copies::of).collect();
+        let at = |pace| copies.iter().map(move |copy| Paced(&**copy, pace));
+        let lanes: Vec<_> = at(Pace::InTurn).chain(at(Pace::AtOnce)).collect();
+        let entries: Vec<_> = lanes.iter().map(|lane| Entry { lane, publishers: 1 }).collect();
         let times = thread::scope(|scope| {
             let crew = Crew::start(scope, 1);
             rounds::measure(&crew, &entries, &self.plan, || progress.advance())
         });
-        Rounds::of(&times)
+        let (in_turn, at_once) = times.split_at(copies.len());
+        [Rounds::of(in_turn), Rounds::of(at_once)]
     }
 }
 
@@ -145,17 +160,6 @@ impl Rounds {
         stats::median(&stats::ratios(self.at(path), self.at(other)))
     }
 
-    fn row(&self, path: Path) -> Row {
-        let Spread { median, min, max } = Spread::of(self.at(path));
-        Row {
-            path,
-            median_ns: median,
-            min_ns: min,
-            max_ns: max,
-            over_direct_ns: self.over(path, Path::Direct),
-        }
-    }
-
     fn beside(&self) -> Beside {
         Beside {
             unpatched_by_direct: self.times(Path::SlotUnpatched, Path::Direct),
@@ -163,6 +167,21 @@ impl Rounds {
             fn_over_pointer_ns: self.over(Path::SlotFn, Path::FnPointer),
             closure_over_boxed_ns: self.over(Path::SlotClosure, Path::BoxedClosure),
             elsewhere_over_unpatched_ns: self.over(Path::SlotScopeElsewhere, Path::SlotUnpatched),
+        }
+    }
+}
+
+impl Row {
+    fn of(path: Path, in_turn: &Rounds, at_once: &Rounds) -> Self {
+        let Spread { median, min, max } = Spread::of(in_turn.at(path));
+        Self {
+            path,
+            median_ns: median,
+            min_ns: min,
+            max_ns: max,
+            over_direct_ns: in_turn.over(path, Path::Direct),
+            at_once_ns: stats::median(at_once.at(path)),
+            at_once_over_direct_ns: at_once.over(path, Path::Direct),
         }
     }
 }
@@ -201,20 +220,29 @@ impl Outcome {
 
     /// The table of this outcome.
     pub fn report(&self, colour: Colour) -> String {
-        let mut table = Table::headed(["", "nanoseconds", "over direct", "lowest..highest", ""]);
-        for Row { path, median_ns, min_ns, max_ns, over_direct_ns } in &self.rows {
+        let mut table = Table::headed([
+            "",
+            "in turn, ns",
+            "over direct",
+            "lowest..highest",
+            "at once, ns",
+            "over direct",
+        ]);
+        for row in &self.rows {
             table.row([
-                path.as_str().into(),
-                nanoseconds(*median_ns).into(),
-                format!("{over_direct_ns:+.2}").into(),
-                Cell::toned(Tone::Quiet, format!("{}..{}", nanoseconds(*min_ns), nanoseconds(*max_ns))),
-                Cell::toned(Tone::Quiet, path.in_words()),
+                row.path.as_str().into(),
+                nanoseconds(row.median_ns).into(),
+                format!("{:+.2}", row.over_direct_ns).into(),
+                Cell::toned(Tone::Quiet, format!("{}..{}", nanoseconds(row.min_ns), nanoseconds(row.max_ns))),
+                nanoseconds(row.at_once_ns).into(),
+                format!("{:+.2}", row.at_once_over_direct_ns).into(),
             ]);
         }
         let Storm { seconds, cycles, calls, most_alive, .. } = &self.storm;
         format!(
-            "\n{}\n{}  One call: median of {}, in each the middle of {} copies. Over direct: in the same round.\n\n{}\n{}  Storm: {} patches and undos in \
-             {seconds:.1} s on one thread, {} calls on another; at most {} alive at once.\n",
+            "\n{}\n{}  Median of {}, in each the middle of {} copies. In turn: each call with the result of the one before, as long as \
+             a caller\n  waits. At once: calls that do not wait for each other. Over direct: in the same round.\n\n{}\n{}  Storm: {} \
+             patches and undos in {seconds:.1} s on one thread, {} calls on another; at most {} alive at once.\n",
             colour.paint(Tone::Good, "Calls through patch points"),
             table.render(colour),
             counted(self.rounds, "round"),
@@ -264,7 +292,7 @@ mod tests {
         }
         times[copies_of(Path::SlotUnpatched).start] = vec![1.0, 1.0, 900.0]; // one that lies badly
         let rounds = Rounds::of(&times);
-        assert_eq!(rounds.row(Path::SlotUnpatched).over_direct_ns, 1.0);
+        assert_eq!(Row::of(Path::SlotUnpatched, &rounds, &rounds).over_direct_ns, 1.0);
         let beside = rounds.beside();
         assert!((beside.unpatched_by_direct - 1.1).abs() < 1e-12, "{beside:?}");
         assert_eq!((beside.fn_over_pointer_ns, beside.elsewhere_over_unpatched_ns), (0.0, -1.0));

@@ -3,8 +3,7 @@
 //! Owns the copies: the same code at different places, told apart by a constant, or the compiler would make one of them. Every
 //! path ends in one call of a function (or of a closure) that does the same work.
 
-use super::path::{Elsewhere, Path, Setting, Timed};
-use crate::harness::Lane;
+use super::path::{Call, Elsewhere, Path, Setting, Timed};
 use signalpost::patch::{Override, Scope};
 use std::{hint::black_box, sync::OnceLock};
 
@@ -12,8 +11,8 @@ use std::{hint::black_box, sync::OnceLock};
 pub const COUNT: usize = 5;
 
 /// One path, in all its copies.
-pub fn lanes(path: Path) -> [Box<dyn Lane>; COUNT] {
-    [first::lane(path), second::lane(path), third::lane(path), fourth::lane(path), fifth::lane(path)]
+pub fn of(path: Path) -> [Box<dyn Call>; COUNT] {
+    [first::path(path), second::path(path), third::path(path), fourth::path(path), fifth::path(path)]
 }
 
 /// What the functions do: little, and nothing that can be computed beforehand.
@@ -69,7 +68,7 @@ macro_rules! copy {
             use points::slots;
 
             /// A path to this copy, set up.
-            pub(super) fn lane(path: Path) -> Box<dyn Lane> {
+            pub(super) fn path(path: Path) -> Box<dyn Call> {
                 let salt = if path.is_replaced() { !SALT } else { SALT };
                 let expected = work(1, salt);
                 let layers = |layers| Setting { layers, ..Setting::default() };
@@ -133,16 +132,22 @@ fn scope(replaced: Override) -> Scope {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::harness::{Batch, Gate};
 
     #[test]
     fn every_path_reaches_its_function_in_every_copy() {
         for path in Path::ALL {
             // Each asserts on being made that it reaches what it is to measure.
-            for lane in lanes(path) {
-                let measured = lane.measure(&Gate::new(1), Batch { publishes: 10, laps: 2 });
-                assert!(measured.ns > 0.0, "{}", path.as_str());
+            for copy in of(path) {
+                assert_eq!(copy.setting().inside.is_some(), path == Path::SlotScoped);
+                assert_eq!(copy.setting().elsewhere.is_some(), path == Path::SlotScopeElsewhere);
             }
         }
+    }
+
+    #[test]
+    fn what_a_call_gives_depends_on_all_of_its_argument() {
+        let bits: u64 =
+            (0..64).map(|bit| work(7, 3) ^ work(7 ^ (1 << bit), 3)).fold(0, |all, bits| all | bits);
+        assert_eq!(bits, u64::MAX);
     }
 }

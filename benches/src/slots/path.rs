@@ -157,15 +157,34 @@ impl Drop for Elsewhere {
     }
 }
 
-/// One path, ready to be timed.
+/// A path that is ready to be timed, in one copy.
+pub trait Call: Send + Sync {
+    /// Calls so often, each time with what the call before gave, so that no call begins before the one before it has ended: how
+    /// long a caller waits for a result.
+    fn in_turn(&self, calls: u64) -> Duration;
+    /// Calls so often, with arguments that are known beforehand, so that the processor begins calls before others have ended: how
+    /// much of it a call takes.
+    fn at_once(&self, calls: u64) -> Duration;
+    /// What holds meanwhile.
+    fn setting(&self) -> &Setting;
+}
+
+/// How calls follow each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// As [`Call::in_turn`].
+    InTurn,
+    /// As [`Call::at_once`].
+    AtOnce,
+}
+
+/// A path as a closure, which is inlined into loops of its own.
 pub struct Timed<F> {
     call: F,
     setting: Setting,
 }
 
 impl<F: Fn(u64) -> u64 + Send + Sync> Timed<F> {
-    /// `call` is a path as a closure, so that it is inlined into its own loop.
-    ///
     /// # Panics
     /// When it does not reach the function that is `expected` to give this for 1.
     pub fn new(setting: Setting, expected: u64, call: F) -> Self {
@@ -182,22 +201,57 @@ impl<F> fmt::Debug for Timed<F> {
     }
 }
 
-impl<F: Fn(u64) -> u64 + Send + Sync> Lane for Timed<F> {
-    fn measure(&self, _: &Gate, batch: Batch) -> Measured {
-        let _inside = self.setting.inside.as_ref().map(Scope::enter);
-        lap(&self.call, (batch.publishes / 4).max(1));
-        let laps: Vec<_> = (0..batch.laps).map(|_| lap(&self.call, batch.publishes)).collect();
-        let each: Vec<_> = laps.iter().map(|lap| lap.as_nanos() as f64 / batch.publishes as f64).collect();
-        Measured { ns: stats::median(&each), took: laps.iter().sum(), stopped: 0 }
+/// The loops that are timed. Never inlined, so that they are compiled once for each path and copy, alone.
+impl<F: Fn(u64) -> u64 + Send + Sync> Call for Timed<F> {
+    #[inline(never)]
+    fn in_turn(&self, calls: u64) -> Duration {
+        let start = Instant::now();
+        let mut argument = black_box(calls);
+        for _ in 0..calls {
+            argument = (self.call)(black_box(argument));
+        }
+        black_box(argument);
+        start.elapsed()
+    }
+
+    #[inline(never)]
+    fn at_once(&self, calls: u64) -> Duration {
+        let start = Instant::now();
+        for number in 0..calls {
+            black_box((self.call)(black_box(number)));
+        }
+        start.elapsed()
+    }
+
+    fn setting(&self) -> &Setting {
+        &self.setting
     }
 }
 
-/// The loop that is timed. Never inlined, so that it is compiled once for each path and copy, alone.
-#[inline(never)]
-fn lap(call: &impl Fn(u64) -> u64, calls: u64) -> Duration {
-    let start = Instant::now();
-    for number in 0..calls {
-        black_box(call(black_box(number)));
+/// A path at one pace.
+pub struct Paced<'c>(pub &'c dyn Call, pub Pace);
+
+impl Paced<'_> {
+    fn lap(&self, calls: u64) -> Duration {
+        match self.1 {
+            Pace::InTurn => self.0.in_turn(calls),
+            Pace::AtOnce => self.0.at_once(calls),
+        }
     }
-    start.elapsed()
+}
+
+impl fmt::Debug for Paced<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Paced").field(self.0.setting()).field(&self.1).finish()
+    }
+}
+
+impl Lane for Paced<'_> {
+    fn measure(&self, _: &Gate, batch: Batch) -> Measured {
+        let _inside = self.0.setting().inside.as_ref().map(Scope::enter);
+        self.lap((batch.publishes / 4).max(1));
+        let laps: Vec<_> = (0..batch.laps).map(|_| self.lap(batch.publishes)).collect();
+        let each: Vec<_> = laps.iter().map(|lap| lap.as_nanos() as f64 / batch.publishes as f64).collect();
+        Measured { ns: stats::median(&each), took: laps.iter().sum(), stopped: 0 }
+    }
 }
