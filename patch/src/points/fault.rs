@@ -64,7 +64,7 @@ impl Fault {
 
     /// For some calls: each with this probability, from 0 to 1, whatever became of others.
     ///
-    /// The same seed decides the same for the first call, the second, …, in each run and on each platform (a PCG-64 generator). Which
+    /// The same seed decides the same for the first call, the second, …, in each run and on each platform (a permuted congruential generator). Which
     /// thread's call is the second is another matter.
     pub fn with_probability(probability: f64, seed: u64) -> Self {
         Self::of(Calls::Random { probability, next: Rand64::new(seed.into()) })
