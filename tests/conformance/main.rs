@@ -10,6 +10,7 @@
 //! | `classes`, `model` | what it must give, without the bus |
 //! | `types`, `world`, `drive` | what our bus gives |
 //! | `memory`, `config`, `monitor`, `blocking` | the monitor's: what is said, what must come of it, what ours gives |
+//! | `patch` | patch points: what is said, what must come of it, what ours gives |
 //! | `rules` | the deviations, and the verdict |
 //! | `report` | a folder of cases, and the line |
 //! | `random`, `selftest` | cases that nobody recorded; what the runner itself must refuse |
@@ -26,6 +27,7 @@ mod memory;
 mod model;
 mod monitor;
 mod outcome;
+mod patch;
 mod random;
 mod report;
 mod rules;
@@ -51,6 +53,7 @@ fn main() -> ExitCode {
             name: "a_loop_is_reported_when_the_model_says_and_as_the_subscribers_left_it",
             run: blocking::unrecorded,
         },
+        Test { name: "what_is_patched_vetoed_and_undone_is_as_the_model_says", run: patch::unrecorded },
         Test { name: "a_setting_is_as_gevents_or_as_one_rule_says", run: config::unrecorded },
         Test { name: "a_wrong_outcome_of_a_check_or_setting_fails", run: selftest::wrong_outcomes },
         Test { name: "a_wrong_trace_fails", run: selftest::wrong_traces },

@@ -8,7 +8,7 @@ use crate::drive::drive;
 use crate::harness::{catch, with_stack};
 use crate::rules::{BUS_RULES, Deviation, Verdict, judge};
 use crate::types::Door;
-use crate::{blocking, config, memory, monitor};
+use crate::{blocking, config, memory, monitor, patch};
 use std::collections::BTreeMap;
 use std::env;
 use std::fmt;
@@ -20,13 +20,15 @@ struct Kind {
     run: fn(&File) -> Result<Verdict, String>,
 }
 
-const KINDS: [Kind; 6] = [
+const KINDS: [Kind; 8] = [
     Kind { name: "notify", run: on_a_bus },
     Kind { name: "classhandler", run: on_a_bus },
     Kind { name: "memory", run: memory::run },
     Kind { name: "config", run: config::run },
     Kind { name: "monitor", run: monitor::run },
     Kind { name: "blocking", run: blocking::run },
+    Kind { name: "patch", run: patch::run },
+    Kind { name: "patch_all", run: patch::run },
 ];
 
 fn on_a_bus(file: &File) -> Result<Verdict, String> {
@@ -77,6 +79,7 @@ impl Report {
         }
         match catch(|| (kind.run)(file))? {
             Verdict::Matched => self.matched += 1,
+            Verdict::PythonOnly(_) => self.python_only += 1,
             Verdict::Deviates(rules) => {
                 self.deviating += 1;
                 for rule in rules {

@@ -54,6 +54,8 @@ pub(crate) enum Verdict {
     Matched,
     /// Not as recorded, but as these rules say. At least one; each of another part of the case.
     Deviates(Vec<Deviation>),
+    /// Nothing of ours is like what it does: this.
+    PythonOnly(&'static str),
 }
 
 impl Verdict {
