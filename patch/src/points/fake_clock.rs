@@ -3,8 +3,11 @@
 //! Owns what time it shows, and who sleeps until when.
 
 use super::time;
+use crate::items::ItemName;
+use crate::module::Module;
 use crate::replacement::Replacement;
 use crate::scope::Override;
+use crate::source::Source;
 use std::collections::BTreeSet;
 use std::error::Error;
 use std::fmt;
@@ -219,6 +222,21 @@ impl FakeClock {
 
     fn work(&self) -> &Clockwork {
         &self.0.0
+    }
+}
+
+impl Source for FakeClock {
+    fn name(&self) -> &str {
+        "fake clock"
+    }
+
+    fn implements(&self, target: &'static Module) -> Vec<ItemName> {
+        let wanted = time::MODULE.slots().iter().map(|slot| slot.name());
+        wanted.filter(|item| target.slot(item).is_some()).map(ItemName::from).collect()
+    }
+
+    fn make(&self, _: &'static Module, item: &str) -> Option<Replacement> {
+        self.replacement(item)
     }
 }
 

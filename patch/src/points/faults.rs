@@ -4,10 +4,12 @@
 
 use super::fault::{Fault, FaultError, InjectedFault};
 use super::{env, fs, net, rand, time};
+use crate::items::ItemName;
 use crate::module::{AnySlot, Module};
 use crate::replacement::Replacement;
 use crate::scope::Override;
 use crate::slot::Slot;
+use crate::source::Source;
 use std::env::VarError;
 use std::fmt;
 use std::io;
@@ -345,6 +347,21 @@ impl Faults {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Source for Faults {
+    fn name(&self) -> &str {
+        "faults"
+    }
+
+    fn implements(&self, target: &'static Module) -> Vec<ItemName> {
+        let known = MODULES.iter().find(|module| module.name() == target.name());
+        known.map_or_else(Vec::new, |module| module.slots().iter().map(|slot| slot.name().into()).collect())
+    }
+
+    fn make(&self, target: &'static Module, item: &str) -> Option<Replacement> {
+        self.replacement(target, item)
     }
 }
 
