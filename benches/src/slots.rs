@@ -1,8 +1,8 @@
 //! `lab slots`: what a call through a patch point costs, patched and not, and what patching costs.
 //!
 //! Owns what is measured together, what came out of it, and what must be reached. Not here: the paths (`slots/path.rs`), the
-//! functions that are called (`slots/copies.rs`), how long a change takes (`slots/change.rs`), calls during changes
-//! (`slots/storm.rs`).
+//! functions that are called (`slots/copies.rs`), how long a change takes (`slots/change.rs`) and a pass (`slots/pass.rs`), calls
+//! during changes (`slots/storm.rs`).
 //!
 //! All paths take turns within a round, in another order each time, and a round's times are compared with each other. Where the
 //! linker puts a function and the loop around it decides about as much as is measured here, so everything is there in several
@@ -15,6 +15,7 @@
 
 pub mod change;
 pub mod copies;
+pub mod pass;
 pub mod path;
 pub mod storm;
 
@@ -27,6 +28,7 @@ use crate::{
     target::Target,
 };
 use change::Changes;
+use pass::Passes;
 use path::{Pace, Paced, Path};
 use serde::Serialize;
 use std::{thread, time::Duration};
@@ -56,6 +58,8 @@ pub struct Outcome {
     pub beside_at_once: Beside,
     /// What patching and undoing takes.
     pub changes: Changes,
+    /// What a pass of a patcher takes.
+    pub passes: Passes,
     /// Calls during changes.
     pub storm: Storm,
 }
@@ -108,6 +112,7 @@ impl Settings {
         let [in_turn, at_once] = self.calls(progress);
         progress.step("patching and undoing");
         let changes = Changes::measure(self.plan.rounds, || progress.advance())?;
+        let passes = Passes::measure(self.plan.rounds)?;
         progress.step("calls during patching and undoing");
         let storm = Storm::run(self.storm);
         progress.advance();
@@ -119,6 +124,7 @@ impl Settings {
             beside: in_turn.beside(),
             beside_at_once: at_once.beside(),
             changes,
+            passes,
             storm,
         })
     }
@@ -189,7 +195,7 @@ impl Row {
 impl Outcome {
     /// What must be reached.
     pub fn targets(&self) -> Vec<Target> {
-        let Self { beside, changes, storm, .. } = self;
+        let Self { beside, changes, passes, storm, .. } = self;
         let of_storm = |what: &str, number: u64| Target::at_most(what, number as f64, 0.0, "");
         vec![
             Target::at_most("an unpatched slot, times a direct call", beside.unpatched_by_direct, 1.1, ""),
@@ -212,6 +218,12 @@ impl Outcome {
                 "ns",
             ),
             Target::at_most("patch and undo of one slot", changes.closure_us.median, 3.0, "µs"),
+            Target::at_most(
+                format!("a pass over {}", counted(passes.slots, "slot")),
+                passes.first_ms.median,
+                5.0,
+                "ms",
+            ),
             of_storm("torn results while a slot is patched and undone", storm.torn),
             of_storm("calls that entered a layer after its undo", storm.stale),
             of_storm("captured states that were not dropped", storm.leaked),
@@ -241,7 +253,7 @@ impl Outcome {
         let Storm { seconds, cycles, calls, most_alive, .. } = &self.storm;
         format!(
             "\n{}\n{}  Median of {}, in each the middle of {} copies. In turn: each call with the result of the one before, as long as \
-             a caller\n  waits. At once: calls that do not wait for each other. Over direct: in the same round.\n\n{}\n{}  Storm: {} \
+             a caller\n  waits. At once: calls that do not wait for each other. Over direct: in the same round.\n\n{}\n{}\n{}  Storm: {} \
              patches and undos in {seconds:.1} s on one thread, {} calls on another; at most {} alive at once.\n",
             colour.paint(Tone::Good, "Calls through patch points"),
             table.render(colour),
@@ -249,6 +261,7 @@ impl Outcome {
             self.copies,
             colour.paint(Tone::Good, "Patching and undoing"),
             self.changes.report(colour),
+            self.passes.report(colour),
             grouped(*cycles as usize),
             grouped(*calls as usize),
             counted(*most_alive as usize, "captured state"),
@@ -280,7 +293,7 @@ mod tests {
         for part in ["slot-scope-elsewhere", "fail-rs-idle", "Patching and undoing", "Storm"] {
             assert!(report.contains(part), "no {part:?} in:\n{report}");
         }
-        assert!(outcome.targets().len() >= 8);
+        assert_eq!(outcome.targets().len(), 9);
     }
 
     #[test]
