@@ -39,7 +39,10 @@
 ///
 /// Functions take and return what they like, borrowed too: `fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>>`.
 /// A method is a function whose first argument is the receiver; an asynchronous one returns a
-/// [`BoxFuture`](crate::BoxFuture). Arguments are plain names. There are no type parameters and no `impl Trait`: a slot has one type.
+/// [`BoxFuture`](crate::BoxFuture). Lifetimes may be named: `fn longest<'a>(a: &'a str, b: &'a str) -> &'a str`. Arguments are plain names. There are
+/// no type parameters and no `impl Trait`: a slot has one type.
+/// and no `!`. Attributes of a function are those of the public one alone: what is to hold for all that is made of it, a `cfg` or a
+/// lint level, is an attribute of the module.
 ///
 /// Names come from where the macro is called, by `use super::*`, and from the `use` lines in the module. Inside a function's body
 /// `super` is not that function, so what such a module needs is to be in its `use` lines.
@@ -51,7 +54,7 @@ macro_rules! patch_points {
             $(use $path:path $(as $alias:ident)?;)*
             $(
                 $(#[$about:meta])*
-                $(pub)? fn $function:ident($($argument:ident: $type:ty),* $(,)?) $(-> $result:ty)? $body:block
+                $(pub)? fn $function:ident $(<$($lifetime:lifetime),+ $(,)?>)? ($($argument:ident: $type:ty),* $(,)?) $(-> $result:ty)? $body:block
             )*
         }
     )*) => {$(
@@ -64,7 +67,7 @@ macro_rules! patch_points {
             $(
                 $(#[$about])*
                 #[inline]
-                pub fn $function($($argument: $type),*) $(-> $result)? {
+                pub fn $function $(<$($lifetime),+>)? ($($argument: $type),*) $(-> $result)? {
                     match slots::$function.path() {
                         $crate::Path::Original => original::$function($($argument),*),
                         $crate::Path::Plain(function) => function($($argument),*),
@@ -81,7 +84,7 @@ macro_rules! patch_points {
                 $(
                     #[doc = concat!("`", stringify!($function), "`, as it was written.")]
                     #[inline]
-                    pub fn $function($($argument: $type),*) $(-> $result)? $body
+                    pub fn $function $(<$($lifetime),+>)? ($($argument: $type),*) $(-> $result)? $body
                 )*
             }
 
@@ -93,13 +96,13 @@ macro_rules! patch_points {
                 $(#[allow(unused_imports)] use $path $(as $alias)?;)*
                 $(
                     #[doc = concat!("What `", stringify!($function), "` is.")]
-                    pub type $function = dyn Fn($($type),*) $(-> $result)? + Send + Sync;
+                    pub type $function = dyn $(for<$($lifetime),+>)? Fn($($type),*) $(-> $result)? + Send + Sync;
 
                     #[doc = concat!("A replacement for `", stringify!($function), "`.")]
                     pub fn $function(
-                        replacement: impl Fn($($type),*) $(-> $result)? + Send + Sync + 'static,
+                        replacement: impl $(for<$($lifetime),+>)? Fn($($type),*) $(-> $result)? + Send + Sync + 'static,
                     ) -> $crate::Replacement {
-                        $crate::__replacement::<$function, fn($($type),*) $(-> $result)?>(
+                        $crate::__replacement::<$function, $(for<$($lifetime),+>)? fn($($type),*) $(-> $result)?>(
                             &super::slots::$function, ::std::sync::Arc::new(replacement), None,
                         )
                     }
@@ -113,8 +116,8 @@ macro_rules! patch_points {
                 $(#[allow(unused_imports)] use $path $(as $alias)?;)*
                 $(
                     #[doc = concat!("A replacement for `", stringify!($function), "`.")]
-                    pub fn $function(replacement: fn($($type),*) $(-> $result)?) -> $crate::Replacement {
-                        $crate::__replacement::<super::sig::$function, fn($($type),*) $(-> $result)?>(
+                    pub fn $function(replacement: $(for<$($lifetime),+>)? fn($($type),*) $(-> $result)?) -> $crate::Replacement {
+                        $crate::__replacement::<super::sig::$function, $(for<$($lifetime),+>)? fn($($type),*) $(-> $result)?>(
                             &super::slots::$function, ::std::sync::Arc::new(replacement), Some(replacement),
                         )
                     }
@@ -130,12 +133,12 @@ macro_rules! patch_points {
                 $(
                     #[doc = concat!("The slot of `", stringify!($function), "`.")]
                     pub static $function: $crate::Slot<
-                        dyn Fn($($type),*) $(-> $result)? + Send + Sync,
-                        fn($($type),*) $(-> $result)?,
+                        dyn $(for<$($lifetime),+>)? Fn($($type),*) $(-> $result)? + Send + Sync,
+                        $(for<$($lifetime),+>)? fn($($type),*) $(-> $result)?,
                     > = $crate::Slot::new(
                         super::__NAME,
                         stringify!($function),
-                        stringify!(fn($($type),*) $(-> $result)?),
+                        stringify!($(for<$($lifetime),+>)? fn($($type),*) $(-> $result)?),
                         &super::original::$function,
                         |function| ::std::sync::Arc::new(function),
                     );
