@@ -39,10 +39,10 @@
 ///
 /// Functions take and return what they like, borrowed too: `fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>>`.
 /// A method is a function whose first argument is the receiver; an asynchronous one returns a
-/// [`BoxFuture`](crate::BoxFuture). Lifetimes may be named: `fn longest<'a>(a: &'a str, b: &'a str) -> &'a str`. Arguments are plain names. There are
-/// no type parameters and no `impl Trait`: a slot has one type.
-/// and no `!`. Attributes of a function are those of the public one alone: what is to hold for all that is made of it, a `cfg` or a
-/// lint level, is an attribute of the module.
+/// [`BoxFuture`](crate::BoxFuture). Lifetimes may be named: `fn longest<'a>(a: &'a str, b: &'a str) -> &'a str`. Arguments
+/// are plain names. There are no type parameters and no `impl Trait`, since a slot has one type; and no `!`. Attributes of a
+/// function are those of the public one alone: what is to hold for all that is made of it, a `cfg` or a lint level, is an
+/// attribute of the module.
 ///
 /// Names come from where the macro is called, by `use super::*`, and from the `use` lines in the module. Inside a function's body
 /// `super` is not that function, so what such a module needs is to be in its `use` lines.
@@ -138,7 +138,10 @@ macro_rules! patch_points {
                     > = $crate::Slot::new(
                         super::__NAME,
                         stringify!($function),
-                        stringify!($(for<$($lifetime),+>)? fn($($type),*) $(-> $result)?),
+                        concat!(
+                            $("for<", stringify!($($lifetime),+), "> ",)?
+                            stringify!(fn($($type),*) $(-> $result)?)
+                        ),
                         &super::original::$function,
                         |function| ::std::sync::Arc::new(function),
                     );

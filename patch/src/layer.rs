@@ -31,16 +31,18 @@ impl Layer {
 
     /// Undoes it: no call that starts after this returns enters the replacement. Calls that are in it finish there.
     ///
-    /// What the replacement captured is dropped before this returns, or, if calls are in it, by the last of them as it leaves (of
-    /// calls that panic, by the next patched call or change of the slot). Takes the slot's lock for a moment; allocates; does not
-    /// wait.
+    /// What the replacement captured is dropped before this returns, or, if calls of the function are in a layer, this one or another, by
+    /// the last of them as it leaves (of calls that panic, by the next patched call or change of the slot). A thread that is more
+    /// than six patched calls deep, of whatever functions, counts as in all of them. A panic in a destructor is caught and counted
+    /// ([`Stats`](crate::dispatch::core::Stats)). Takes the slot's lock for a moment; allocates; does not wait.
     pub fn undo(mut self) {
         self.end();
     }
 
     /// Undoes it, and waits until no call is in it any more. Blocking.
     ///
-    /// A future that a call returned is not waited for: the call has ended.
+    /// Calls that are in other layers of the function are waited for too, if they began before. A future that a call returned is
+    /// not: the call has ended.
     ///
     /// # Errors
     /// [`UndoError`]: calls may be in it still. It is undone all the same.

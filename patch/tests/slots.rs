@@ -17,6 +17,7 @@ pub struct Db {
 }
 
 patch_points! {
+    #[allow(clippy::too_many_arguments, reason = "many are to go through")]
     mod points {
         use std::io;
         use std::fmt::Write;
@@ -158,11 +159,13 @@ fn the_depth_of_a_thousand_is_left_by_a_panic_as_well() {
 }
 
 type Number = Slot<dyn Fn() -> u32 + Send + Sync, fn() -> u32>;
+/// A slot and its function.
+type Point = (&'static Number, fn() -> u32);
 
 macro_rules! fifty {
     ($($name:ident)*) => {
         patch_points! { mod chain { $(fn $name() -> u32 { 1 })* } }
-        const CHAIN: &[(&Number, fn() -> u32)] = &[$((&chain::slots::$name, chain::$name)),*];
+        const CHAIN: &[Point] = &[$((&chain::slots::$name, chain::$name)),*];
     };
 }
 
@@ -174,8 +177,7 @@ fn replacements_call_other_slots_fifty_deep() {
     }
     within(|| {
         assert_eq!((CHAIN.len(), CHAIN[0].1()), (50, 1));
-        let link =
-            |pair: &'static [(&'static Number, fn() -> u32)]| pair[0].0.push(Box::new(|| pair[1].1() + 1));
+        let link = |pair: &'static [Point]| pair[0].0.push(Box::new(|| pair[1].1() + 1));
         let mut layers: Vec<_> = CHAIN.windows(2).map(link).collect();
         assert_eq!(CHAIN[0].1(), 50);
         // Broken in the middle, while a call is on its way through all of them.
@@ -266,7 +268,7 @@ fn the_first_calls_and_changes_of_a_slot_may_come_at_once() {
         macro_rules! many {
             ($($name:ident)*) => {
                 patch_points! { mod fresh { $(fn $name() -> u32 { 1 })* } }
-                const FRESH: &[(&Number, fn() -> u32)] = &[$((&fresh::slots::$name, fresh::$name)),*];
+                const FRESH: &[Point] = &[$((&fresh::slots::$name, fresh::$name)),*];
             };
         }
         many! { a b c d e f g h i j k l m n o p q r s t u v w x y z }
