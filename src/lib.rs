@@ -45,6 +45,9 @@ pub mod pages {
     pub mod design {}
     #[doc = include_str!("../docs/benchmarks.md")]
     pub mod benchmarks {}
+    #[cfg(any(not(doctest), feature = "patch"))] // it is made of programs, which need the feature
+    #[doc = include_str!("../docs/patching.md")]
+    pub mod patching {}
     #[doc = include_str!("../CHANGELOG.md")]
     pub mod changelog {}
 }
