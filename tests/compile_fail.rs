@@ -1,7 +1,7 @@
 //! What must not compile, and what the compiler says of it: `tests/compile_fail/*.rs`, each with its message beside it.
 //!
 //! Messages change from compiler to compiler, so they are compared with the one that they were written by alone; with
-//! others the test says that it was skipped. After a change: `TRYBUILD=overwrite cargo test --test compile_fail`.
+//! others the test says that it was skipped. After a change: `TRYBUILD=overwrite cargo test --all-features --test compile_fail`.
 
 use std::process::Command;
 
@@ -19,8 +19,12 @@ fn misuse_does_not_compile() {
     }
     let cases = trybuild::TestCases::new();
     cases.compile_fail("tests/compile_fail/*.rs");
-    // Their messages list who implements a trait, which with this feature (so in a plain `cargo test`) are some more.
-    if cfg!(feature = "monitor") {
+    if cfg!(feature = "patch") {
+        cases.compile_fail("tests/compile_fail/patch/*.rs");
+    }
+    // Their messages list who implements a trait, which with these features (so in a plain `cargo test`) are some more; or say by which path
+    // a name is found that with these there are two of.
+    if cfg!(all(feature = "monitor", feature = "patch")) {
         cases.compile_fail("tests/compile_fail/lists/*.rs");
     }
 }

@@ -60,7 +60,6 @@ pub use replacement::Replacement;
 pub use report::{Failure, Outcome, Patched, PatchedItem, Report, VetoLevel, Vetoed};
 pub use scope::{Entered, Override, Scope, Scoped, Stray};
 pub use settings::Builtin;
-pub use signalpost_dispatch as dispatch;
 #[doc(hidden)]
 pub use slot::Path;
 pub use slot::{Next, Slot};
