@@ -71,7 +71,7 @@ macro_rules! patch_points {
                     match slots::$function.path() {
                         $crate::Path::Original => original::$function($($argument),*),
                         $crate::Path::Plain(function) => function($($argument),*),
-                        $crate::Path::Look => slots::$function.call(|function| function($($argument),*)),
+                        $crate::Path::Look => slots::$function.call(move |function| function($($argument),*)),
                     }
                 }
             )*
