@@ -7,17 +7,15 @@
 //! a transaction. One thread at a time has a transaction; each pass or transaction inside it opens a level, which begins at a number.
 //! Undoing a level takes out what is there from that number on, the last first; when no level is left, the rest stays.
 //!
-//! A user's value is dropped in one place, by [`Taken::undo`], and never with the lock held: what it does, starting a pass included,
-//! finds the journal in order.
+//! Layers are undone, which drops what is a user's, with the lock not held: what a destructor does, starting a pass included, finds the
+//! journal in order. If it panics, that goes no further than the layer.
 
 use crate::arguments::Args;
 use crate::error::PatchError;
 use crate::layer::Layer;
 use crate::report::{Failure, PatchedItem, Report, Vetoed};
 use crate::warning::{PatchWarning, Sink};
-use std::any::Any;
 use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Thread};
 
@@ -79,43 +77,6 @@ enum LevelState {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct LevelId(u64);
 
-/// What an end of a level leaves to do with nothing held.
-#[derive(Default)]
-#[must_use]
-pub(crate) struct Ended {
-    /// If it was the last: what is to be published now.
-    pub(crate) warnings: Vec<PatchWarning>,
-    /// What the first destructor threw that did.
-    pub(crate) panic: Option<Box<dyn Any + Send>>,
-}
-
-impl Ended {
-    /// Goes on with the panic of a destructor, if there was one and none is under way.
-    pub(crate) fn resume(&mut self) {
-        match self.panic.take() {
-            Some(payload) if thread::panicking() => std::mem::forget(payload), // its destructor may throw as well
-            Some(payload) => resume_unwind(payload),
-            None => {}
-        }
-    }
-}
-
-/// What was taken out of the journal, the last first, and has still to be undone.
-struct Taken(Entry);
-
-impl Taken {
-    /// With nothing held. What a replacement's destructor throws is kept if it is the first, so that the others are undone too.
-    fn undo(self, panic: &mut Option<Box<dyn Any + Send>>) {
-        let Self(Entry { layer, .. }) = self;
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| layer.undo())) {
-            match panic {
-                None => *panic = Some(payload),
-                Some(_) => std::mem::forget(payload),
-            }
-        }
-    }
-}
-
 impl Journal {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -175,8 +136,8 @@ impl Journal {
     }
 
     /// Ends a level, and leaves what was done to the one around it; if it was the last, it stays. Where there is a level inside that
-    /// has not ended, it waits for that.
-    pub(crate) fn keep(&self, level: LevelId) -> (Report, Range<u64>, Ended) {
+    /// has not ended, it waits for that. What is left to do, with nothing held, is to publish these warnings.
+    pub(crate) fn keep(&self, level: LevelId) -> (Report, Range<u64>, Vec<PatchWarning>) {
         let mut state = self.lock();
         let (report, span) = (state.part(level), level.0..state.next + 1);
         state.set(level, LevelState::Kept, None);
@@ -185,71 +146,60 @@ impl Journal {
     }
 
     /// Ends a level as [`keep`](Self::keep) does, and undoes what was done since it began.
-    pub(crate) fn discard(&self, level: LevelId, failure: Failure) -> Ended {
+    pub(crate) fn discard(&self, level: LevelId, failure: Failure) -> Vec<PatchWarning> {
         self.lock().set(level, LevelState::Dropped, Some(failure));
         self.settle()
     }
 
     /// Undoes a pass, which ends now, and what is inside it with it, whoever holds that. Without a failure it was vetoed.
-    pub(crate) fn undo(&self, level: LevelId, failure: Option<Failure>) -> Ended {
+    pub(crate) fn undo(&self, level: LevelId, failure: Option<Failure>) -> Vec<PatchWarning> {
         self.lock().set(level, LevelState::Ending, failure);
-        let panic = self.undo_from(level);
-        let mut ended = self.settle();
-        ended.panic = panic.or(ended.panic);
-        ended
+        self.undo_from(level);
+        self.settle()
     }
 
     /// Undoes what was done since the level began, which is in its state `Ending`, and takes it out with those inside it.
-    fn undo_from(&self, level: LevelId) -> Option<Box<dyn Any + Send>> {
-        let mut panic = None;
+    fn undo_from(&self, level: LevelId) {
         loop {
             let mut state = self.lock();
-            let Some(taken) = state.take_last(level) else {
-                state.end(level);
-                return panic;
-            };
+            let Some(layer) = state.take_last(level) else { return state.end(level) };
             drop(state);
-            taken.undo(&mut panic);
+            layer.undo();
         }
     }
 
     /// Ends what is innermost as long as that is to end, and then, if nothing is left, the transaction.
-    fn settle(&self) -> Ended {
-        let mut panic = None;
+    fn settle(&self) -> Vec<PatchWarning> {
         loop {
             let mut state = self.lock();
             // Of another thread's this one holds no level that is there still.
             let ours = |running: &&mut Running| running.thread.id() == thread::current().id();
-            let Some(running) = state.running.as_mut().filter(ours) else {
-                return Ended { warnings: Vec::new(), panic };
-            };
-            match running.levels.last().map(|level| (level.state, level.from)) {
-                Some((LevelState::Open | LevelState::Ending, _)) => {
-                    return Ended { warnings: Vec::new(), panic };
-                }
-                Some((LevelState::Kept, _)) => {
+            let Some(running) = state.running.as_mut().filter(ours) else { return Vec::new() };
+            let Some(level) = running.levels.last_mut() else { return state.finish() };
+            match level.state {
+                LevelState::Open | LevelState::Ending => return Vec::new(),
+                LevelState::Kept => {
                     running.levels.pop();
                     running.failure = None; // what was inside it may have failed
                 }
-                Some((LevelState::Dropped, from)) => {
-                    running.levels.last_mut().into_iter().for_each(|level| level.state = LevelState::Ending);
+                LevelState::Dropped => {
+                    level.state = LevelState::Ending;
+                    let level = LevelId(level.from);
                     drop(state);
-                    let thrown = self.undo_from(LevelId(from));
-                    panic = panic.or(thrown);
+                    self.undo_from(level);
                 }
-                None => return Ended { warnings: state.finish(), panic },
             }
         }
     }
 
     /// Undoes what was done in a span, as far as it is still there.
-    pub(crate) fn undo_span(&self, span: Range<u64>) -> (Report, Ended) {
+    pub(crate) fn undo_span(&self, span: Range<u64>) -> Report {
         let taken = self.lock().take_span(&span);
         undo_all(taken)
     }
 
     /// Undoes everything, unless a transaction is running.
-    pub(crate) fn undo_settled(&self) -> Result<(Report, Ended), PatchError> {
+    pub(crate) fn undo_settled(&self) -> Result<Report, PatchError> {
         let mut state = self.lock();
         if let Some(running) = &state.running {
             return Err(busy(&running.thread));
@@ -273,11 +223,12 @@ impl Journal {
     }
 }
 
-fn undo_all(entries: Vec<Entry>) -> (Report, Ended) {
-    let mut ended = Ended::default();
-    let undone = entries.iter().rev().map(|entry| entry.item.clone()).collect();
-    entries.into_iter().rev().for_each(|entry| Taken(entry).undo(&mut ended.panic));
-    (Report { undone, ..Report::default() }, ended)
+fn undo_all(entries: Vec<Entry>) -> Report {
+    let undo = |Entry { item, layer, .. }: Entry| {
+        layer.undo();
+        item
+    };
+    Report { undone: entries.into_iter().rev().map(undo).collect(), ..Report::default() }
 }
 
 fn busy(thread: &Thread) -> PatchError {
@@ -343,12 +294,12 @@ impl State {
     }
 
     /// Takes out the last entry, if it was made since.
-    fn take_last(&mut self, LevelId(from): LevelId) -> Option<Taken> {
+    fn take_last(&mut self, LevelId(from): LevelId) -> Option<Layer> {
         let entry = self.entries.pop_if(|entry| entry.number >= from)?;
         if let Some(running) = &mut self.running {
             running.undone.push(entry.item.clone());
         }
-        Some(Taken(entry))
+        Some(entry.layer)
     }
 
     fn take_span(&mut self, span: &Range<u64>) -> Vec<Entry> {

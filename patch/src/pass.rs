@@ -19,14 +19,14 @@ use crate::event::{
     WillPatchModule,
 };
 use crate::items::{ItemName, Items};
-use crate::journal::{Ended, LevelId};
+use crate::journal::LevelId;
 use crate::module::Module;
 use crate::patcher::{Inner, Patcher};
 use crate::plan::Plan;
 use crate::report::{Failure, Outcome, Patched, PatchedItem, VetoLevel, Vetoed};
 use crate::settings::{Builtin, Change};
 use crate::source::Source;
-use crate::warning::{Sink, Warnings};
+use crate::warning::{PatchWarning, Sink, Warnings};
 use signalpost_dispatch::{BoxError, Bus, BusStop, Event, Listens, Stopped, StoppedBy};
 use std::any::Any;
 use std::cell::Cell;
@@ -365,16 +365,15 @@ impl Pass<'_> {
     fn keep(&mut self) -> Patched {
         self.open = false;
         let inner = &self.patcher.0;
-        let (report, span, ended) = inner.journal.keep(self.level);
-        inner.after(ended);
+        let (report, span, warnings) = inner.journal.keep(self.level);
+        inner.warn(&warnings);
         Patched::new(report, Arc::downgrade(inner), span)
     }
 
     fn undo(&mut self, failure: Option<Failure>) {
         self.open = false;
         let inner = &self.patcher.0;
-        let ended = inner.journal.undo(self.level, failure);
-        inner.after(ended);
+        inner.warn(&inner.journal.undo(self.level, failure));
     }
 }
 
@@ -389,12 +388,11 @@ impl Drop for Pass<'_> {
 }
 
 impl Inner {
-    /// What is left to do when a level has ended.
-    pub(crate) fn after(&self, mut ended: Ended) {
-        ended.resume();
+    /// Publishes what a level that has ended leaves to publish.
+    pub(crate) fn warn(&self, warnings: &[PatchWarning]) {
         // While a panic unwinds, a second one of a subscriber would end the program: then they are in the report only.
         if !thread::panicking() {
-            for warning in &ended.warnings {
+            for warning in warnings {
                 let _nobody_to_tell = self.bus.try_publish(warning);
             }
         }

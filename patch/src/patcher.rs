@@ -161,13 +161,8 @@ impl Patcher {
     ///
     /// # Errors
     /// [`PatchError::Busy`] while a pass runs or a transaction is open, on whatever thread; nothing has changed then.
-    ///
-    /// # Panics
-    /// If the destructor of something that a replacement captured does: when all has been undone.
     pub fn undo_all(&self) -> Result<Report, PatchError> {
-        let (report, mut ended) = self.0.journal.undo_settled()?;
-        ended.resume();
-        Ok(report)
+        self.0.journal.undo_settled()
     }
 
     /// What is in place now, once its pass or transaction has ended; and of the last of those that has: vetoes, warnings, why it
@@ -229,9 +224,7 @@ impl Inner {
 
     /// Undoes a pass that has ended.
     pub(crate) fn undo(&self, span: Range<u64>) -> Report {
-        let (report, mut ended) = self.journal.undo_span(span);
-        ended.resume();
-        report
+        self.journal.undo_span(span)
     }
 }
 

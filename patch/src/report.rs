@@ -56,9 +56,6 @@ impl Patched {
     /// The report says what was [undone](Report::undone); it is empty the second time, and when the patcher is gone, which has
     /// undone it.
     ///
-    /// # Panics
-    /// If the destructor of something that a replacement captured does: when all has been undone.
-    ///
     /// # Examples
     /// ```
     /// # signalpost::patch::patch_points! { pub mod sum { fn add(a: u32, b: u32) -> u32 { a + b } } }

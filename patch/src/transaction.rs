@@ -59,8 +59,8 @@ impl Transaction {
     /// Keeps what was patched, and says what that is. The warnings are published now, if it is not part of another one.
     pub fn commit(mut self) -> Report {
         self.open = false;
-        let (report, _, ended) = self.patcher.0.journal.keep(self.level);
-        self.patcher.0.after(ended);
+        let (report, _, warnings) = self.patcher.0.journal.keep(self.level);
+        self.patcher.0.warn(&warnings);
         report
     }
 
@@ -76,8 +76,8 @@ impl Drop for Transaction {
         if self.open {
             let reason = "it was dropped, not committed".to_owned();
             let failure = Failure::new("transaction", None, "its owner".to_owned(), reason);
-            let ended = self.patcher.0.journal.discard(self.level, failure);
-            self.patcher.0.after(ended);
+            let warnings = self.patcher.0.journal.discard(self.level, failure);
+            self.patcher.0.warn(&warnings);
         }
     }
 }
