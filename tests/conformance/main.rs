@@ -54,6 +54,7 @@ fn main() -> ExitCode {
             run: blocking::unrecorded,
         },
         Test { name: "what_is_patched_vetoed_and_undone_is_as_the_model_says", run: patch::unrecorded },
+        Test { name: "a_patch_goes_on_where_no_function_is_missing", run: patch::with_all_names },
         Test { name: "a_setting_is_as_gevents_or_as_one_rule_says", run: config::unrecorded },
         Test { name: "a_wrong_outcome_of_a_check_or_setting_fails", run: selftest::wrong_outcomes },
         Test { name: "a_wrong_trace_fails", run: selftest::wrong_traces },

@@ -53,6 +53,8 @@ pub(crate) struct Report {
     python_only: usize,
     deviating: usize,
     deviate: BTreeMap<Deviation, Vec<String>>,
+    /// Of those that only Python has, what is theirs, where the case does not say so itself.
+    of_python: BTreeMap<&'static str, Vec<String>>,
     unknown: BTreeMap<String, usize>,
     failed: Vec<String>,
 }
@@ -79,7 +81,10 @@ impl Report {
         }
         match catch(|| (kind.run)(file))? {
             Verdict::Matched => self.matched += 1,
-            Verdict::PythonOnly(_) => self.python_only += 1,
+            Verdict::PythonOnly(what) => {
+                self.python_only += 1;
+                self.of_python.entry(what).or_default().push(format!("{}--{}", file.kind, file.name));
+            }
             Verdict::Deviates(rules) => {
                 self.deviating += 1;
                 for rule in rules {
@@ -109,6 +114,9 @@ impl fmt::Display for Report {
                 cases.len(),
                 cases.join(" ")
             )?;
+        }
+        for (what, cases) in &self.of_python {
+            writeln!(f, "python-only: {what}: {} cases\n    {}", cases.len(), cases.join(" "))?;
         }
         for (kind, count) in &self.unknown {
             writeln!(f, "skipped: {count} of the kind {kind}, which is not known here")?;
@@ -158,7 +166,7 @@ pub(crate) fn on_several_threads() -> Result<(), String> {
 
 impl Report {
     fn sorted(mut self) -> Self {
-        self.deviate.values_mut().for_each(|cases| cases.sort());
+        self.deviate.values_mut().chain(self.of_python.values_mut()).for_each(|cases| cases.sort());
         self.failed.sort();
         self
     }

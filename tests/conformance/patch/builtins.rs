@@ -146,10 +146,11 @@ pub(crate) static SETTINGS: [(&str, bool); 15] = [
 pub(crate) const SETTINGS_MODULE: &str = "_gevent_saved_patch_all_module_settings";
 
 /// What patching a module replaces or removes besides what is listed (S-108): module, name, and the option that it takes.
-pub(crate) static UNLISTED: [(&str, &str, &str, Option<&str>); 5] = [
+pub(crate) static UNLISTED: [(&str, &str, &str, Option<&str>); 6] = [
     (THREADING, "_threading_local", "local", None),
     (THREADING, THREADING, "_shutdown", None),
     (THREADING, THREADING, "Event", Some("Event")),
+    (THREADING, "logging", "_lock", Some("logging")),
     ("select", "select", "epoll", Some("aggressive")),
     ("selectors", "selectors", "EpollSelector", Some("aggressive")),
 ];

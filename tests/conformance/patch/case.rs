@@ -194,6 +194,9 @@ pub(crate) fn parse(file: &File) -> Result<(Input, Outcome), String> {
         object(entry).map_err(at("expected: trace"))?;
         in_our_words(entry);
     }
+    if let Some(warnings) = end.get_mut("warnings") {
+        only_texts(warnings, &input);
+    }
     Ok((input, Outcome { trace, end }))
 }
 
@@ -208,6 +211,19 @@ fn in_our_words(entry: &mut Value) {
         ["name", "module", "asked", "query", "argument"].into_iter().find_map(|key| fields.get(key).cloned());
     if let (Some(answer), Some(name)) = (answer, name) {
         *entry = query(&name, answer);
+    }
+}
+
+/// What goes with the text of a warning is Python's.
+fn only_texts(warnings: &mut Value, input: &Input) {
+    let hooks = input.sources.iter().flat_map(|source| source.will.iter().chain(&source.did).flatten());
+    let texts: Vec<_> =
+        hooks.filter_map(|op| if let Op::Warn(text) = op { Some(text) } else { None }).collect();
+    for warning in warnings.as_array_mut().into_iter().flatten() {
+        let said = warning.to_string();
+        if let Some(text) = texts.iter().find(|text| said.contains(text.as_str())) {
+            *warning = text.as_str().into();
+        }
     }
 }
 

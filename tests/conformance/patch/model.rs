@@ -41,6 +41,31 @@ pub(crate) struct Layers {
     pub(crate) needs: bool,
 }
 
+impl Layers {
+    pub(crate) const OURS: Self = Self {
+        no_switches: true,
+        no_removing: true,
+        no_exchange: true,
+        fresh: true,
+        once: true,
+        no_list: true,
+        known: true,
+        whole: true,
+        silent: true,
+        late: true,
+        tells: true,
+        threads: true,
+        listed: true,
+        written: true,
+        own: true,
+        ordered: true,
+        success: true,
+        difference: true,
+        question: true,
+        needs: true,
+    };
+}
+
 /// What the input language leaves open: the recording says which it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Reading {
@@ -129,7 +154,7 @@ struct Model<'i> {
     depth: usize,
     puts: usize,
     /// Module, name: what it had one after the other.
-    names: BTreeMap<(String, String), Vec<Put>>,
+    names: BTreeMap<String, BTreeMap<String, Vec<Put>>>,
     modules: BTreeSet<String>,
     /// gevent's originals.
     saved: BTreeMap<String, BTreeMap<String, String>>,
@@ -225,9 +250,9 @@ impl<'i> Model<'i> {
             return Outcome { trace: self.trace, end };
         }
         let targets = self.input.targets.iter().map(|target| {
-            let names = self.names.keys().filter(|(module, _)| *module == target.name);
-            let values =
-                names.filter_map(|(module, name)| Some((name.clone(), self.value(module, name)?.into())));
+            let names = self.names.get(&target.name).into_iter().flatten();
+            let value = |puts: &Vec<Put>| Some(Value::from(puts.last()?.value.clone()?));
+            let values = names.filter_map(|(name, puts)| Some((name.clone(), value(puts)?)));
             (target.name.clone(), Value::Object(values.collect()))
         });
         end.insert("targets".into(), targets.collect::<Map<_, _>>().into());
@@ -248,16 +273,15 @@ impl<'i> Model<'i> {
     fn put(&mut self, module: &str, name: &str, by: By, value: Option<String>) {
         self.puts += 1;
         let put = Put { id: self.puts, by, value };
-        self.names.entry((module.into(), name.into())).or_default().push(put);
+        self.names.entry(module.into()).or_default().entry(name.into()).or_default().push(put);
     }
 
     fn value(&self, module: &str, name: &str) -> Option<&str> {
-        self.names.get(&(module.to_owned(), name.to_owned()))?.last()?.value.as_deref()
+        self.puts(module, name).last()?.value.as_deref()
     }
 
     fn has(&self, module: &str, name: &str) -> bool {
-        let puts = self.names.get(&(module.to_owned(), name.to_owned()));
-        puts.is_some_and(|puts| puts.iter().any(|put| put.by == By::Program))
+        self.puts(module, name).iter().any(|put| put.by == By::Program)
     }
 
     /// S-96.
@@ -268,32 +292,46 @@ impl<'i> Model<'i> {
         self.put(module, name, by, value);
     }
 
-    /// As originals are kept: by module and name, what was there first.
+    fn puts(&self, module: &str, name: &str) -> &[Put] {
+        self.names.get(module).and_then(|names| names.get(name)).map_or(&[], Vec::as_slice)
+    }
+
+    /// What was there first.
+    fn first(&self, module: &str, name: &str) -> Option<&str> {
+        self.puts(module, name).first()?.value.as_deref()
+    }
+
+    /// As originals are kept: by module and name.
     fn originals(&self) -> BTreeMap<String, BTreeMap<String, String>> {
-        if !self.on.own && !self.on.written {
-            return self.saved.clone();
-        }
-        let mut originals = BTreeMap::<_, BTreeMap<_, _>>::new();
-        for ((module, name), puts) in &self.names {
-            let patched = match self.on.own {
-                true => puts.iter().any(|put| put.by == By::Patch),
-                false => self.saved.get(module).is_some_and(|saved| saved.contains_key(name)),
-            };
-            let Some(first) = puts.first().and_then(|put| put.value.clone()) else { continue };
-            if patched {
-                originals.entry(module.clone()).or_default().insert(name.clone(), first);
-            }
-        }
-        originals
+        let original = |module: &String, name: &String| {
+            let saved = self.saved.get(module).and_then(|saved| saved.get(name)).map(String::as_str);
+            let first = if self.on.written { self.first(module, name) } else { saved };
+            Some((name.clone(), first?.to_owned())).filter(|_| self.is_patched(module, name))
+        };
+        let of = |(module, names): (&String, &BTreeMap<String, Vec<Put>>)| {
+            let names = names.keys().filter_map(|name| original(module, name));
+            (module.clone(), names.collect::<BTreeMap<_, _>>())
+        };
+        self.names.iter().map(of).filter(|(_, names)| !names.is_empty()).collect()
     }
 
     fn is_module_patched(&self, module: &str) -> bool {
-        let settings = module == SETTINGS_MODULE && !self.settings.is_empty() && !self.on.listed;
-        settings || self.originals().get(module).is_some_and(|names| !names.is_empty())
+        if module == SETTINGS_MODULE && !self.settings.is_empty() && !self.on.listed {
+            return true;
+        }
+        if self.on.own {
+            self.names.get(module).is_some_and(|names| names.keys().any(|name| self.is_patched(module, name)))
+        } else {
+            self.saved.get(module).is_some_and(|names| !names.is_empty())
+        }
     }
 
     fn is_patched(&self, module: &str, name: &str) -> bool {
-        self.originals().get(module).is_some_and(|names| names.contains_key(name))
+        if self.on.own {
+            self.puts(module, name).iter().any(|put| put.by == By::Patch)
+        } else {
+            self.saved.get(module).is_some_and(|names| names.contains_key(name))
+        }
     }
 
     /// S-99.
@@ -302,10 +340,9 @@ impl<'i> Model<'i> {
         let module = module.ok_or("ModuleNotFoundError")?;
         let one = |name: &String| -> Result<Value, Raised> {
             let saved = self.saved.get(module).and_then(|saved| saved.get(name)).cloned();
-            let first =
-                self.names.get(&(module.clone(), name.clone())).and_then(|puts| puts.first()?.value.clone());
-            let found =
-                if self.on.written { first } else { saved.or(self.value(module, name).map(str::to_owned)) };
+            let there = saved.or(self.value(module, name).map(str::to_owned));
+            let first = self.first(module, name).map(str::to_owned);
+            let found = if self.on.written { first } else { there };
             found.map(Value::from).ok_or_else(|| "AttributeError".into())
         };
         match names {
@@ -326,7 +363,7 @@ impl<'i> Model<'i> {
     /// What was patched since is as if it had not been; what others put there stays.
     fn undo(&mut self, mark: Mark) {
         if self.on.whole {
-            for puts in self.names.values_mut() {
+            for puts in self.names.values_mut().flat_map(BTreeMap::values_mut) {
                 puts.retain(|put| put.by != By::Patch || put.id <= mark.puts);
             }
             self.saved = mark.saved;
@@ -885,13 +922,13 @@ impl<'i> Model<'i> {
             is_set: false,
             pass: Some(pass.clone()),
         };
+        let is_on = |name: &str| difference.get(name) == Some(&true);
+        // Ours counts what was patched before.
+        let there = self.on.needs && self.settings.get("os") == Some(&true);
         match self.publish(&heard(WILL_ALL)) {
             Err(raised) if raised == VETO => return Ok(false),
             result => result?,
         }
-        let is_on = |name: &str| difference.get(name) == Some(&true);
-        // Ours counts what was patched before.
-        let there = self.on.needs && self.settings.get("os") == Some(&true);
         if is_on("signal") && !is_on("os") && !there {
             self.warnings.push("signal-without-os".into());
         }

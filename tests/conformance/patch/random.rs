@@ -2,7 +2,7 @@
 //!
 //! Owns what may come together in one. They are made as a file says them, and read as one.
 
-use super::builtins::{BUILTINS, SETTINGS};
+use super::builtins::{BUILTINS, SETTINGS, SETTINGS_MODULE};
 use super::case::{DID, EVENTS, Input, WILL, WILL_ALL, read};
 use super::model::Reading;
 use crate::random::Dice;
@@ -105,7 +105,7 @@ impl Author<'_> {
             if self.dice.chance(30) {
                 let event = if which == "will" { WILL } else { DID };
                 let mut ops = if self.odd() { self.ops(event, false) } else { Vec::new() };
-                if self.dice.chance(20) {
+                if self.dice.chance(50) {
                     ops.insert(0, json!(["warn", format!("{name} {which}")]));
                 }
                 source["hooks"][which] = ops.into();
@@ -119,7 +119,7 @@ impl Author<'_> {
         if self.odd() && self.odd() {
             return json!(["remove_item", target, name]);
         }
-        if self.odd() && self.odd() {
+        if self.odd() {
             return json!(["patch_item", target, name, format!("by hand {}", self.dice.below(100))]);
         }
         self.patch_module()
@@ -196,9 +196,9 @@ impl Author<'_> {
         }
         match self.dice.below(10) {
             0..2 if event.starts_with("will") => ops.push(json!(["veto"])),
-            2 if self.odd() || self.odd() => ops.push(json!(["veto"])),
-            3 if self.odd() || self.odd() => ops.push(json!(["raise", "Boom"])),
-            4 if self.odd() && !self.passes && event == WILL => {
+            2..4 if self.odd() || self.odd() => ops.push(json!(["veto"])),
+            4 if self.odd() || self.odd() => ops.push(json!(["raise", "Boom"])),
+            5..7 if (self.odd() || self.odd()) && !self.passes && event == WILL => {
                 ops.push(json!(["set_target_attr", self.pick(&NAMES), "foreign"]));
             }
             _ => {}
@@ -217,7 +217,7 @@ impl Author<'_> {
             2 => json!(["items_append", name]),
             3 => json!(["items_insert", self.dice.below(8) as i64 - 4, name]),
             4 => json!(["items_assign", self.some(known, 40)]),
-            _ if self.odd() => json!(["items_rebind", self.some(known, 40)]),
+            _ if self.odd > 0 => json!(["items_rebind", self.some(known, 40)]),
             _ => json!(["items_remove", name]),
         }
     }
@@ -266,7 +266,10 @@ impl Author<'_> {
                 _ => json!({"function": "patch_all", "kwargs": self.kwargs()}),
             });
         }
-        let modules: Vec<_> = BUILTINS.iter().map(|builtin| builtin.module).chain(["third"]).collect();
+        let mut modules: Vec<_> = BUILTINS.iter().map(|builtin| builtin.module).chain(["third"]).collect();
+        if self.odd() {
+            modules.extend(["logging", SETTINGS_MODULE]);
+        }
         let objects: Vec<_> = BUILTINS
             .iter()
             .flat_map(|builtin| builtin.items.iter().map(|item| [builtin.module, item]))

@@ -218,25 +218,48 @@ fn has_twice(list: &[String]) -> bool {
     list.iter().collect::<BTreeSet<_>>().len() < list.len()
 }
 
-/// Whether a name comes up that some target or source does not have.
-fn names_unknown(input: &Input) -> bool {
-    let mut names: Vec<&String> = lists(input).flatten().collect();
+/// All names that a case may want to be replaced.
+fn names(input: &Input) -> BTreeSet<&String> {
+    let mut names: BTreeSet<&String> = lists(input).flatten().collect();
     for op in ops(input) {
         match op {
             Op::Edit(Edit::Append(new) | Edit::Assign(new)) => names.extend(new),
-            Op::Edit(Edit::Insert(_, name)) | Op::SetTargetAttr(name, _) => names.push(name),
+            Op::Edit(Edit::Insert(_, name)) | Op::SetTargetAttr(name, _) => drop(names.insert(name)),
             _ => {}
         }
     }
     for what in all_actions(input) {
         if let Do::PatchItem(_, name, _) = what {
-            names.push(name);
+            names.insert(name);
         }
     }
-    let lacks = |attrs: &[(String, String)], name: &str| !attrs.iter().any(|(attr, _)| attr == name);
+    names
+}
+
+fn lacks(attrs: &[(String, String)], name: &str) -> bool {
+    !attrs.iter().any(|(attr, _)| attr == name)
+}
+
+/// Whether one of them comes up that some target or source does not have.
+fn names_unknown(input: &Input) -> bool {
     let of_targets = input.targets.iter().map(|target| &target.attrs);
     let all: Vec<_> = of_targets.chain(input.sources.iter().map(|source| &source.attrs)).collect();
-    names.iter().any(|name| all.iter().any(|attrs| lacks(attrs, name)))
+    input.passes && ops(input).any(|op| matches!(op, Op::Edit(_)))
+        || names(input).iter().any(|name| all.iter().any(|attrs| lacks(attrs, name)))
+}
+
+/// Gives every target all the functions that the case names, but those that nobody offers.
+pub(crate) fn complete(input: &mut Input) {
+    let names: Vec<String> = names(input).into_iter().cloned().collect();
+    let offered = |name: &String| input.sources.iter().any(|source| !lacks(&source.attrs, name));
+    let names: Vec<_> = names.into_iter().filter(offered).collect();
+    for target in &mut input.targets {
+        for name in &names {
+            if lacks(&target.attrs, name) {
+                target.attrs.push((name.clone(), format!("{}.{name}", target.name)));
+            }
+        }
+    }
 }
 
 fn fails(input: &Input) -> bool {
