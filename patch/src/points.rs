@@ -1,7 +1,7 @@
 //! Patch points that most programs want: time, random numbers, network, files, environment.
 //!
 //! Owns what they do when nothing replaces them. Not here: the clock that stands still (`fake_clock.rs`), faults on purpose
-//! (`fault.rs`, `faults.rs`).
+//! (`fault.rs`, `faults.rs`, `point_name.rs`).
 //!
 //! They are here so that crates that know nothing of each other call the same ones: what replaces [`time::sleep`] replaces it for
 //! all that call it. What calls `std::thread::sleep` by itself is not affected.
@@ -23,10 +23,12 @@
 mod fake_clock;
 mod fault;
 mod faults;
+mod point_name;
 
 pub use fake_clock::{FakeClock, TooFewSleepers};
 pub use fault::{Fault, FaultError, InjectedFault};
-pub use faults::{FaultCounts, FaultId, Faults, PointName};
+pub use faults::{FaultCounts, FaultId, Faults};
+pub use point_name::PointName;
 
 use crate::module::Module;
 

@@ -286,9 +286,9 @@ impl Clockwork {
 }
 
 impl State {
-    /// Shows this time, if it is not past it already; who is due by then sleeps no more.
+    /// Shows this time; who is due by then sleeps no more. It is never a time past: whoever sleeps is due later than now.
     fn turn_to(&mut self, elapsed: Duration) {
-        self.elapsed = self.elapsed.max(elapsed);
+        self.elapsed = elapsed;
         // No number is the largest there is.
         self.sleeping = self.sleeping.split_off(&(Due::At(self.elapsed), u64::MAX));
     }

@@ -3,6 +3,7 @@
 //! Owns which faults are in which function, and how often it was called. Not here: which calls a fault is for (`fault.rs`).
 
 use super::fault::{Fault, FaultError, InjectedFault};
+use super::point_name::PointName;
 use super::{env, fs, net, rand, time};
 use crate::items::ItemName;
 use crate::module::{AnySlot, Module};
@@ -89,51 +90,6 @@ pub struct FaultCounts {
     pub failed: u64,
     /// How many of them were made to wait, whether they failed then or not. Counted as the wait begins.
     pub delayed: u64,
-}
-
-/// A function by name: `module::function`, or its slot.
-///
-/// ```
-/// use signalpost::patch::points::{PointName, net};
-///
-/// assert_eq!(PointName::from("signalpost.net::connect"), PointName::from(&net::slots::connect));
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PointName<'a> {
-    module: &'a str,
-    item: &'a str,
-}
-
-impl<'a> From<&'a str> for PointName<'a> {
-    fn from(name: &'a str) -> Self {
-        let (module, item) = name.rsplit_once("::").unwrap_or(("", name));
-        Self { module, item }
-    }
-}
-
-impl<D, F> From<&Slot<D, F>> for PointName<'static>
-where
-    D: ?Sized + Send + Sync + 'static,
-    F: Copy + Send + Sync + 'static,
-{
-    fn from(slot: &Slot<D, F>) -> Self {
-        Self { module: slot.module(), item: slot.name() }
-    }
-}
-
-impl From<&'static dyn AnySlot> for PointName<'static> {
-    fn from(slot: &'static dyn AnySlot) -> Self {
-        Self { module: slot.module(), item: slot.name() }
-    }
-}
-
-impl fmt::Display for PointName<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.module {
-            "" => f.write_str(self.item),
-            module => write!(f, "{module}::{}", self.item),
-        }
-    }
 }
 
 impl Faults {
