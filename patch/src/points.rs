@@ -14,8 +14,8 @@
 //! | [`fs`] | `signalpost.fs` | `read`, `write` |
 //! | [`env`](mod@env) | `signalpost.env` | `var` |
 //!
-//! The names have a prefix, since a program has modules of its own, and `time` is what many would call one. A library's have its own:
-//! `pub mod time as "acme.time"`.
+//! The names have a prefix, since a program has modules of its own, and `time` is what many would call one. A library's have its
+//! own: `pub mod time as "acme.time"`.
 //!
 //! For tests, and not only there, two things replace them: [`FakeClock`], which is turned by hand, and [`Faults`], which fail when
 //! they are told to.
@@ -83,7 +83,8 @@ crate::patch_points! {
         /// 32 bytes from the operating system, fit to begin any generator with, also a cryptographic one.
         ///
         /// # Errors
-        /// What the operating system says; [`Unsupported`](io::ErrorKind::Unsupported) where there is none (WebAssembly without WASI).
+        /// What the operating system says; [`Unsupported`](io::ErrorKind::Unsupported) where there is none (WebAssembly without
+        /// WASI).
         fn seed() -> io::Result<[u8; 32]> {
             super::super::seed_of_system()
         }

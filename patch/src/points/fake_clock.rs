@@ -19,8 +19,8 @@ use std::time::{Duration, Instant, SystemTime};
 /// Those who sleep on it wait, however long that takes, until it has been turned past the time when they are due. With
 /// [`auto_advance`](Self::auto_advance) nobody waits: a sleep turns the clock and returns.
 ///
-/// Its [`overrides`](Self::overrides) are for a [`Scope`](crate::Scope); for everybody it is a [`Source`](crate::Source), also for modules of your own:
-/// it offers `now`, `system_now` and `sleep`, as far as the module has functions of these names.
+/// Its [`overrides`](Self::overrides) are for a [`Scope`](crate::Scope); for everybody it is a [`Source`](crate::Source), also
+/// for modules of your own: it offers `now`, `system_now` and `sleep`, as far as the module has functions of these names.
 ///
 /// A clone is the same clock. When the last one is dropped, all who sleep on it are released: from then on it goes as with
 /// `auto_advance`, for whoever still calls it. So a test that fails ends, rather than hang with the threads that it started. (What
@@ -188,8 +188,8 @@ impl FakeClock {
         }
     }
 
-    /// Waits until at least `wanted` threads sleep on it, so that a test need not guess when its threads have got that far. Blocking;
-    /// `timeout` is real time.
+    /// Waits until at least `wanted` threads sleep on it, so that a test need not guess when its threads have got that far.
+    /// Blocking; `timeout` is real time.
     ///
     /// # Errors
     /// The time ran out, and fewer did.

@@ -11,7 +11,8 @@ use std::time::Duration;
 /// What is to go wrong, and when. Put into a function with [`Faults::inject`](super::Faults::inject).
 ///
 /// It says first which calls it is for. Calls are counted from 1 from when it is put in, per function, in the order in which they
-/// arrive, on whatever threads. Each of them then fails, as an [`io::Error`] of the kind [`Other`](io::ErrorKind::Other), unless more is said.
+/// arrive, on whatever threads. Each of them then fails, as an [`io::Error`] of the kind [`Other`](io::ErrorKind::Other), unless
+/// more is said.
 ///
 /// # Examples
 /// ```
@@ -64,8 +65,8 @@ impl Fault {
 
     /// For some calls: each with this probability, from 0 to 1, whatever became of others.
     ///
-    /// The same seed decides the same for the first call, the second, …, in each run and on each platform (a permuted congruential generator). Which
-    /// thread's call is the second is another matter.
+    /// The same seed decides the same for the first call, the second, …, in each run and on each platform (a permuted
+    /// congruential generator). Which thread's call is the second is another matter.
     pub fn with_probability(probability: f64, seed: u64) -> Self {
         Self::of(Calls::Random { probability, next: Rand64::new(seed.into()) })
     }

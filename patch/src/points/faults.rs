@@ -23,12 +23,12 @@ static MODULES: [&Module; 4] = [&rand::MODULE, &net::MODULE, &fs::MODULE, &env::
 /// Faults on purpose, in the functions of the ready set that can fail, and in yours.
 ///
 /// It knows `seed`, `resolve`, `connect`, `read`, `write` and `var` of [`points`](super), which it replaces: by its
-/// [`overrides`](Self::overrides) for those inside a [`Scope`](crate::Scope), or as a [`Source`](crate::Source) for everybody. As long as no fault is
-/// in a function, the replacement calls the original, or what was put [under it](Self::over). Functions of your own ask it by
-/// [`hit`](Self::hit).
+/// [`overrides`](Self::overrides) for those inside a [`Scope`](crate::Scope), or as a [`Source`](crate::Source) for everybody. As
+/// long as no fault is in a function, the replacement calls the original, or what was put [under it](Self::over). Functions of
+/// your own ask it by [`hit`](Self::hit).
 ///
-/// Several faults may be in one function. Each counts all calls from when it was put in; of those that are for a call the oldest has its
-/// way.
+/// Several faults may be in one function. Each counts all calls from when it was put in; of those that are for a call the oldest
+/// has its way.
 ///
 /// A clone is the same. Functions take a lock for a moment, never while a call waits or goes on.
 ///
@@ -112,11 +112,12 @@ impl Faults {
         self
     }
 
-    /// What a function of the ready set is to do where no fault is in the way, in place of the original. It holds for what is made of
-    /// this afterwards.
+    /// What a function of the ready set is to do where no fault is in the way, in place of the original. It holds for what is
+    /// made of this afterwards.
     ///
     /// # Errors
-    /// [`FaultError::UnknownPoint`], [`FaultError::Signature`]: it replaces none of them. [`Faults`] is gone then, if it has no clone.
+    /// [`FaultError::UnknownPoint`], [`FaultError::Signature`]: it replaces none of them. [`Faults`] is gone then, if it has no
+    /// clone.
     pub fn over(self, replacement: Replacement) -> Result<Self, FaultError> {
         let mut slots = MODULES.iter().flat_map(|module| module.slots());
         let Some(slot) = slots.find(|slot| slot.name() == replacement.item()) else {
