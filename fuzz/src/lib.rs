@@ -5,6 +5,7 @@
 //! | [`history`] | operations on dispatchers, also inside callbacks and destructors | one plain list each (`model.rs`) |
 //! | [`bus()`] | operations on a bus of six event types and three families, also inside subscribers | plain vectors (`bus/model.rs`) |
 //! | [`list()`] | changes to a `core::List` and its clones | a `Vec` |
+//! | [`slots()`] | layers and scopes of two patch points, also changed inside replacements and destructors | plain vectors |
 //! | [`threads()`] | what two threads do to one dispatcher at once | what must hold in every order (`threads.rs`) |
 //!
 //! A history runs to its end first and is judged line by line afterwards, so that the model may follow it where the
@@ -21,6 +22,7 @@ mod list;
 mod model;
 mod program;
 mod seeds;
+mod slots;
 mod threads;
 mod trace;
 mod twist;
@@ -29,6 +31,7 @@ mod world;
 pub use bus::{BusHistory, BusTwist, bus, bus_seeds};
 pub use list::{ListTwist, list, list_with};
 pub use seeds::seeds;
+pub use slots::{SlotTwist, slots, slots_with};
 pub use threads::{ThreadTwist, threads, threads_with};
 pub use twist::Twist;
 

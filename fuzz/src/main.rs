@@ -1,13 +1,12 @@
-//! `signalpost-fuzz history FILE...`, and the same with `bus`, `list` or `threads`: shows what happens in an input, and whether that is
-//! right. `signalpost-fuzz seed DIR`: writes the hand-written histories there,
-//! below `history` and `bus`.
+//! `signalpost-fuzz history FILE...`, and the same with `bus`, `list`, `slots` or `threads`: shows what happens in an input, and
+//! whether that is right. `signalpost-fuzz seed DIR`: writes the hand-written histories there, below `history` and `bus`.
 
-use signalpost_fuzz::{BusHistory, History, KNOWN, bus_seeds, list_with, seeds, threads_with};
+use signalpost_fuzz::{BusHistory, History, KNOWN, bus_seeds, list_with, seeds, slots_with, threads_with};
 use std::path::Path;
 use std::process::ExitCode;
 
 const USAGE: &str =
-    "usage: signalpost-fuzz history|bus|list|threads FILE...\n       signalpost-fuzz seed DIR";
+    "usage: signalpost-fuzz history|bus|list|slots|threads FILE...\n       signalpost-fuzz seed DIR";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -15,6 +14,7 @@ fn main() -> ExitCode {
         Some((verb, files)) if verb == "history" && !files.is_empty() => files.iter().try_for_each(history),
         Some((verb, files)) if verb == "bus" && !files.is_empty() => files.iter().try_for_each(bus),
         Some((verb, files)) if verb == "list" && !files.is_empty() => files.iter().try_for_each(list),
+        Some((verb, files)) if verb == "slots" && !files.is_empty() => files.iter().try_for_each(slots),
         Some((verb, files)) if verb == "threads" && !files.is_empty() => files.iter().try_for_each(threads),
         Some((verb, [folder])) if verb == "seed" => seed(Path::new(folder)),
         _ => Err(USAGE.to_owned()),
@@ -49,6 +49,12 @@ fn bus(file: &String) -> Result<(), String> {
 fn list(file: &String) -> Result<(), String> {
     let happened = list_with(&read(file)?, &[])?;
     println!("{file}: as a Vec says; {happened:?}");
+    Ok(())
+}
+
+fn slots(file: &String) -> Result<(), String> {
+    let happened = slots_with(&read(file)?, &[])?;
+    println!("{file}: as plain vectors say; {happened:?}");
     Ok(())
 }
 
