@@ -143,6 +143,8 @@ fn what_cannot_be_asked_for_is_refused_with_what_can() {
         (&["--json", "x", "churn"], "cannot be used with"),
         (&["registration", "--count", "0"], "1..=1000000"),
         (&["churn", "--rate", "0"], "1..=10000000"),
+        (&["slots", "--storm", "2"], "a time from 10ms to 1h, with its unit"),
+        (&["slots", "--rounds", "0"], "1..=10000"),
         (&["frobnicate"], "frobnicate"),
     ] {
         let output = lab(args);
@@ -155,7 +157,11 @@ fn what_cannot_be_asked_for_is_refused_with_what_can() {
 #[test]
 fn help_has_examples_and_every_command() {
     let help = text(&lab(&["--help"]).stdout);
-    for part in ["Examples:", "lab --quick", "registration", "churn", "all", "Exit codes:"] {
+    for part in ["Examples:", "lab --quick", "registration", "churn", "slots", "all", "Exit codes:"] {
+        assert!(help.contains(part), "no {part:?} in:\n{help}");
+    }
+    let help = text(&lab(&["slots", "--help"]).stdout);
+    for part in ["Examples:", "lab slots --json slots.json", "--storm <TIME>", "Exit codes:"] {
         assert!(help.contains(part), "no {part:?} in:\n{help}");
     }
 }
@@ -237,4 +243,37 @@ fn registration_and_churn_report_and_write_their_numbers() {
     assert_eq!(document["churn"]["churned"]["events"], 100);
     assert_eq!(document["targets"].as_array().unwrap().len(), 1);
     assert!(text(&output.stderr).contains("p99.9"));
+}
+
+#[test]
+fn slots_are_measured_beside_direct_calls_and_no_call_is_torn() {
+    let args = ["slots", "--rounds", "1", "--batch", "10", "--storm", "50ms", "--json", "-", "--quiet"];
+    let output = lab(&args);
+    assert!(output.status.success(), "{output:?}");
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let rows = document["rows"].as_array().unwrap();
+    let paths: Vec<_> = rows.iter().map(|row| row["path"].as_str().unwrap()).collect();
+    let expected = [
+        "direct",
+        "slot-unpatched",
+        "direct-inlined",
+        "slot-unpatched-inlined",
+        "fn-pointer",
+        "slot-fn",
+        "boxed-closure",
+        "slot-closure",
+        "slot-wrap",
+        "slot-scoped",
+        "slot-scope-elsewhere",
+        "fail-rs-idle",
+    ];
+    assert_eq!(paths, expected);
+    assert!(rows.iter().all(|row| row["median_ns"].as_f64() > Some(0.0)), "{document}");
+    assert!(rows.iter().all(|row| row["over_direct_ns"].is_f64()), "{document}");
+    assert_eq!(document["slots"]["rows"], document["rows"]);
+    let storm = &document["slots"]["storm"];
+    assert!(storm["cycles"].as_u64() > Some(0) && storm["calls"].as_u64() > Some(0), "{storm}");
+    assert_eq!((&storm["torn"], &storm["stale"], &storm["leaked"]), (&0.into(), &0.into(), &0.into()));
+    assert_eq!(document["targets"].as_array().unwrap().len(), 9);
+    assert!(text(&output.stderr).contains("Calls through patch points"));
 }
