@@ -5,6 +5,9 @@
 //! A program declares **patch points** ([`patch_points!`]): modules of functions that are called through slots. What is called
 //! past the slot is not affected: a crate that calls `std::thread::sleep` by itself sleeps, whatever a slot of that name says.
 //!
+//! One function is replaced by a [`Layer`], for everybody, or in a [`Scope`], for those inside. Many are by a [`Patcher`], which publishes
+//! events that can say no ([`WillPatchAll`], [`WillPatchModule`]) and does all of it or nothing.
+//!
 //! | module | owns |
 //! |---|---|
 //! | `declare` | the macro |

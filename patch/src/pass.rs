@@ -1,6 +1,6 @@
 //! A pass: what is asked, checked, switched and told, in which order, and what a failure on the way means.
 //!
-//! Owns the sequence. Not here: what is undone and how (`journal.rs`), names and signatures (`plan.rs`), which settings there are
+//! Owns the sequence. Not here: how subscribers are asked (`pass/ask.rs`), what is undone and how (`journal.rs`), names and signatures (`plan.rs`), which settings there are
 //! (`settings.rs`).
 //!
 //! # One module
@@ -11,6 +11,8 @@
 //! # All modules
 //! every source is asked what it implements, and that is checked; [`WillPatchAll`]; each module as above, in order of
 //! registration; [`DidPatchBuiltinModules`]; [`DidPatchAll`]; and with the last level the warnings.
+
+mod ask;
 
 use crate::arguments::{Args, Extra};
 use crate::error::PatchError;
@@ -27,11 +29,9 @@ use crate::report::{Failure, Outcome, Patched, PatchedItem, VetoLevel, Vetoed};
 use crate::settings::{Builtin, Change};
 use crate::source::Source;
 use crate::warning::{PatchWarning, Sink, Warnings};
-use signalpost_dispatch::{BoxError, Bus, BusStop, Event, Listens, Stopped, StoppedBy};
-use std::any::Any;
+use ask::{answer, listens, stopped};
 use std::cell::Cell;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::thread;
 
@@ -107,7 +107,8 @@ impl Patcher {
     /// turning a setting off does nothing. If there is nothing new, no event is published; if arguments differ from what was done before,
     /// a warning says so. What is vetoed as a whole, fails, or is undone, is not remembered. `extra` is for plugins and subscribers.
     ///
-    /// A veto of one module is in the report; the others are patched.
+    /// A veto of one module is in the report; the others are patched. That module is not asked again for the same settings:
+    /// [`patch_builtin`](Self::patch_builtin) asks it.
     ///
     /// # Errors
     /// [`PatchError`]: nothing was changed, or what was is undone. [`PatchError::NoSuchSetting`]: `args` names one that is not there.
@@ -283,8 +284,7 @@ impl Pass<'_> {
         let mut kept = Vec::with_capacity(items.len());
         for item in items {
             let will = WillPatchItem::new(source.clone(), target, item.clone());
-            let asked = self.publish(Some(target), &will, || self.patcher.bus().publish(&will));
-            match answer(WillPatchItem::NAME, Some(target), asked, subscriber)? {
+            match self.ask(Some(target), &will)? {
                 None => kept.push(item),
                 Some(veto) => drop(self.vetoed(VetoLevel::Item(target.name(), item), veto)),
             }
@@ -305,61 +305,6 @@ impl Pass<'_> {
         let veto = Vetoed::new(level, by, reason);
         self.patcher.0.journal.veto(veto.clone());
         veto
-    }
-
-    fn ask_with_plugins<E: Event<Stop = BusStop>>(
-        &self,
-        about: Option<&'static Module>,
-        event: &E,
-    ) -> Result<Option<(String, String)>, PatchError> {
-        let publish = || self.patcher.bus().publish_and_call_plugins(event, self.patcher.plugins());
-        answer(E::NAME, about, self.publish(about, event, publish), who)
-    }
-
-    fn tell_with_plugins<E: Event<Stop = BoxError>>(
-        &self,
-        about: Option<&'static Module>,
-        event: &E,
-    ) -> Result<(), PatchError> {
-        let publish = || self.patcher.bus().publish_and_call_plugins(event, self.patcher.plugins());
-        self.publish(about, event, publish).map_err(|by| {
-            let (by, error) = who(by);
-            stopped(E::NAME, about, by, error)
-        })
-    }
-
-    fn tell<E: Event<Stop = BoxError>>(
-        &self,
-        about: Option<&'static Module>,
-        event: &E,
-    ) -> Result<(), PatchError> {
-        self.publish(about, event, || self.patcher.bus().publish(event)).map_err(|by| {
-            let (by, error) = subscriber(by);
-            stopped(E::NAME, about, by, error)
-        })
-    }
-
-    fn publish<E: Event, R>(&self, about: Option<&'static Module>, _: &E, f: impl FnOnce() -> R) -> R {
-        self.run(E::NAME, about, || "a subscriber or plugin".to_owned(), f)
-    }
-
-    fn of_source<R>(&self, stage: &'static str, plan: &Plan, f: impl FnOnce() -> R) -> R {
-        self.run(stage, Some(plan.target), || format!("source {}", plan.by), f)
-    }
-
-    /// Runs a user's code. If it panics, it is noted where that was before the panic goes on.
-    fn run<R>(
-        &self,
-        stage: &'static str,
-        about: Option<&'static Module>,
-        by: impl FnOnce() -> String,
-        f: impl FnOnce() -> R,
-    ) -> R {
-        catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|payload| {
-            let failure = Failure::new(stage, about.map(Module::name), by(), panicked(&*payload));
-            self.panicked.set(Some(failure));
-            resume_unwind(payload)
-        })
     }
 
     fn keep(&mut self) -> Patched {
@@ -397,47 +342,6 @@ impl Inner {
             }
         }
     }
-}
-
-/// Whether somebody has subscribed to events of this very type.
-fn listens<E: Event>(bus: &Bus) -> bool {
-    bus.subscribers().iter().any(|subscriber| subscriber.of == Listens::To(E::NAME))
-}
-
-/// The veto, if somebody vetoed: who, and why.
-fn answer<S>(
-    stage: &'static str,
-    about: Option<&'static Module>,
-    asked: Result<(), S>,
-    who: impl FnOnce(S) -> (String, BusStop),
-) -> Result<Option<(String, String)>, PatchError> {
-    let Err(stop) = asked else { return Ok(None) };
-    match who(stop) {
-        (by, BusStop::Veto(veto)) => Ok(Some((by, veto.reason.into_owned()))),
-        (by, BusStop::Fail(error)) => Err(stopped(stage, about, by, error)),
-    }
-}
-
-fn who<X>(stopped: StoppedBy<X>) -> (String, X) {
-    match stopped {
-        StoppedBy::Subscriber(stopped) => subscriber(stopped),
-        StoppedBy::Plugin { plugin, error, .. } => (plugin.to_string(), error),
-    }
-}
-
-fn subscriber<X>(stopped: Stopped<X>) -> (String, X) {
-    (format!("subscriber {}", stopped.subscriber), stopped.error)
-}
-
-fn stopped(stage: &'static str, about: Option<&'static Module>, by: String, error: BoxError) -> PatchError {
-    PatchError::Stopped { stage, module: about.map(Module::name), by, error }
-}
-
-/// What a panic said.
-fn panicked(payload: &(dyn Any + Send)) -> String {
-    let text = payload.downcast_ref::<&'static str>().copied();
-    let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
-    text.map_or_else(|| "panicked".to_owned(), |text| format!("panicked: {text}"))
 }
 
 impl fmt::Debug for Pass<'_> {

@@ -51,7 +51,7 @@ impl Patched {
     }
 
     /// Undoes what this pass replaced, with what was patched inside it, as far as it is still in place, the last first; its settings are
-    /// forgotten, so that the same request does it again. What others have replaced since stays.
+    /// forgotten, so that the same request does it again. What others have replaced since stays. It does not wait for a pass that runs.
     ///
     /// The report says what was [undone](Report::undone); it is empty the second time, and when the patcher is gone, which has
     /// undone it.
@@ -162,8 +162,8 @@ impl fmt::Debug for PatchedItem {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Failure {
-    /// Where it was: the name of an event; `Source::implements`, `Source::make`, `Source::will_patch`, `Source::did_patch`; `check`, of
-    /// names and signatures; `transaction`.
+    /// Where it was: the name of an event; `Source::` and the name of its method; `check`, of names and signatures; `transaction`, which
+    /// was dropped; `switch` or `pass`, for panics anywhere else.
     pub stage: &'static str,
     /// The module that it was about, if it was about one.
     pub module: Option<String>,

@@ -110,7 +110,7 @@ pub(crate) struct Change {
     pub(crate) builtins: Vec<Arc<Builtin>>,
     /// What they would need and do not get.
     pub(crate) needs: Vec<Need>,
-    /// Whether it is not the first, and not the same again.
+    /// Whether a setting is not what it was.
     pub(crate) differs: bool,
 }
 
@@ -168,7 +168,7 @@ impl Settings {
         for setting in &self.all {
             let on = args.over(&setting.name, setting.default.unwrap_or(true));
             let was = before.and_then(|before| before.get(&setting.name));
-            differs |= was != Some(on);
+            differs |= was.is_some_and(|was| was != on);
             if was.is_none() || (on && was == Some(false)) {
                 arguments = arguments.with(setting.name.clone(), on);
             }
@@ -185,7 +185,7 @@ impl Settings {
                 }
             }
         }
-        Ok(Change { arguments, builtins, needs, differs: differs && before.is_some() })
+        Ok(Change { arguments, builtins, needs, differs })
     }
 
     fn known(&self, setting: &str) -> Result<(), PatchError> {

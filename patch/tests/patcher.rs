@@ -4,8 +4,8 @@ mod probe;
 
 use probe::{Fault, Log, Probe, listen, names, patched, points, two};
 use signalpost::patch::{
-    Args, Builtin, DidPatchBuiltinModules, Extra, ItemName, Module, Outcome, PatchError, Patcher,
-    Replacement, Replacements, Scope, Source, WillPatchAll, WillPatchModule, patch_points, patcher,
+    Args, Builtin, DidPatchBuiltinModules, DidPatchModule, Extra, ItemName, Module, Outcome, PatchError,
+    Patcher, Replacement, Replacements, Scope, Source, WillPatchAll, WillPatchModule, patch_points, patcher,
 };
 use signalpost::{AnyEvent, BoxError, BusStop, HostBus, HostSubscriber, set_global};
 use std::sync::{Arc, Mutex};
@@ -46,6 +46,10 @@ fn only_what_is_newly_on_is_patched_the_next_time() {
     assert_eq!(log.take()[0], r#"will all {"net": true}"#);
     assert!(matches!(pass(Args::new()), Outcome::Nothing));
     assert_eq!(patcher.report().items.len(), 4);
+
+    // Settings that are registered later are new, and no reason to warn.
+    patcher.option("dns", true).unwrap();
+    assert_eq!(patched(pass(Args::new())).warnings.len(), 0);
 
     // What is undone is forgotten.
     second.undo();
@@ -229,6 +233,23 @@ fn a_replacement_may_start_a_pass() {
     assert!(patcher.patch_module(&time::MODULE, clock, None).unwrap().is_patched());
     assert_eq!((time::now(), net::resolve(), patcher.report().items.len()), (1, 2, 2));
     assert_eq!(patcher.undo_all().unwrap().undone.len(), 2); // also breaks the circle of the patcher and what it holds
+}
+
+#[test]
+fn patching_without_end_is_stopped_by_the_limit_of_the_bus_and_undone() {
+    points!();
+    let patcher = Patcher::new();
+    let again = patcher.clone();
+    let clock = || Arc::new(Replacements::new("clock").with(time::sig::now(|| 1)));
+    let endless = patcher.bus().topic::<DidPatchModule>().subscribe(move |_| {
+        again.patch_module(&time::MODULE, clock(), None).map(drop).map_err(BoxError::from)
+    });
+    let patch = || patcher.patch_module(&time::MODULE, clock(), None);
+    let thread = std::thread::scope(|scope| scope.spawn(|| patch().map(drop)).join());
+    assert!(thread.is_err()); // the bus says why
+    assert_eq!((time::now(), time::slots::now.layers(), patcher.report().failure.is_some()), (0, 0, true));
+    drop(endless);
+    assert!(patch().unwrap().is_patched());
 }
 
 /// A thousand functions, of one signature: each a slot of its own.

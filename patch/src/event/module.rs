@@ -126,7 +126,7 @@ impl fmt::Debug for WillPatchModule {
 /// ```
 ///
 /// It is too late for a veto, and the compiler says so:
-/// ```compile_fail
+/// ```compile_fail,E0277
 /// use signalpost::BusStop;
 /// use signalpost::patch::{DidPatchModule, Patcher};
 ///
