@@ -87,7 +87,7 @@ impl Deref for PluginsRef {
     }
 }
 
-/// The process-wide patcher, on the process-wide [bus](signalpost_dispatch::bus) and [plugins].
+/// The process-wide patcher, on the process-wide [bus](signalpost_dispatch::bus) and [plugins](plugins()).
 ///
 /// # Examples
 /// ```
