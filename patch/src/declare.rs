@@ -44,14 +44,14 @@
 /// function are those of the public one alone: what is to hold for all that is made of it, a `cfg` or a lint level, is an
 /// attribute of the module.
 ///
-/// Names come from where the macro is called, by `use super::*`, and from the `use` lines in the module. Inside a function's body
-/// `super` is not that function, so what such a module needs is to be in its `use` lines.
+/// Names come from where the macro is called, by `use super::*`, and from the `use` lines in the module, which begin with a name.
+/// Inside a function's body `super` is not that function, so what such a module needs is to be in its `use` lines.
 #[macro_export]
 macro_rules! patch_points {
     ($(
         $(#[$about_module:meta])*
         $visibility:vis mod $module:ident $(as $name:literal)? {
-            $(use $path:path $(as $alias:ident)?;)*
+            $(use $first:tt $(:: $next:tt)* $(as $alias:ident)?;)*
             $(
                 $(#[$about:meta])*
                 $(pub)? fn $function:ident $(<$($lifetime:lifetime),+ $(,)?>)? ($($argument:ident: $type:ty),* $(,)?) $(-> $result:ty)? $body:block
@@ -62,7 +62,7 @@ macro_rules! patch_points {
         $visibility mod $module {
             #[allow(unused_imports)]
             use super::*;
-            $(#[allow(unused_imports)] use $path $(as $alias)?;)*
+            $(#[allow(unused_imports)] use $first $(:: $next)* $(as $alias)?;)*
 
             $(
                 $(#[$about])*
@@ -80,7 +80,7 @@ macro_rules! patch_points {
             pub mod original {
                 #[allow(unused_imports)]
                 use super::super::*;
-                $(#[allow(unused_imports)] use $path $(as $alias)?;)*
+                $(#[allow(unused_imports)] use $first $(:: $next)* $(as $alias)?;)*
                 $(
                     #[doc = concat!("`", stringify!($function), "`, as it was written.")]
                     #[inline]
@@ -93,7 +93,7 @@ macro_rules! patch_points {
             pub mod sig {
                 #[allow(unused_imports)]
                 use super::super::*;
-                $(#[allow(unused_imports)] use $path $(as $alias)?;)*
+                $(#[allow(unused_imports)] use $first $(:: $next)* $(as $alias)?;)*
                 $(
                     #[doc = concat!("What `", stringify!($function), "` is.")]
                     pub type $function = dyn $(for<$($lifetime),+>)? Fn($($type),*) $(-> $result)? + Send + Sync;
@@ -113,7 +113,7 @@ macro_rules! patch_points {
             pub mod plain {
                 #[allow(unused_imports)]
                 use super::super::*;
-                $(#[allow(unused_imports)] use $path $(as $alias)?;)*
+                $(#[allow(unused_imports)] use $first $(:: $next)* $(as $alias)?;)*
                 $(
                     #[doc = concat!("A replacement for `", stringify!($function), "`.")]
                     pub fn $function(replacement: $(for<$($lifetime),+>)? fn($($type),*) $(-> $result)?) -> $crate::Replacement {
@@ -129,7 +129,7 @@ macro_rules! patch_points {
             pub mod slots {
                 #[allow(unused_imports)]
                 use super::super::*;
-                $(#[allow(unused_imports)] use $path $(as $alias)?;)*
+                $(#[allow(unused_imports)] use $first $(:: $next)* $(as $alias)?;)*
                 $(
                     #[doc = concat!("The slot of `", stringify!($function), "`.")]
                     pub static $function: $crate::Slot<

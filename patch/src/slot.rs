@@ -42,7 +42,8 @@ const STRICT: u32 = 8;
 /// [read](SnapshotCell::read) of a snapshot: wait-free, but for what the closure does and a thread's first read. While a scope that
 /// replaces this function lives, calls on threads that are in no scope look at a thread-local first.
 ///
-/// Changing a slot takes its lock for as long as the change takes, and allocates; nothing of a user's runs under it.
+/// Changing a slot takes its lock for as long as the change takes, and allocates; nothing of a user's runs under it. Where the
+/// process was forked while another thread was changing a slot, the child can call it, but changes wait for ever.
 ///
 /// # Examples
 /// ```

@@ -164,6 +164,33 @@ fn modules_are_declared_in_functions_too() {
 }
 
 #[test]
+fn use_lines_are_those_of_the_language() {
+    macro_rules! declared {
+        () => {
+            patch_points! {
+                mod used {
+                    use std::collections::{BTreeMap as Map, HashSet};
+                    use std::io::{self, Read as _};
+                    use std::time::*;
+                    use crate::Db;
+                    use super::deeper as down;
+
+                    fn read(text: &[u8]) -> io::Result<(Map<u8, Duration>, HashSet<u32>)> {
+                        let mut all = String::new();
+                        let _ = { text }.read_to_string(&mut all)?;
+                        let seconds = all.bytes().map(|byte| (byte, Duration::from_secs(1)));
+                        Ok((seconds.collect(), HashSet::from([Db(down::ten()).0])))
+                    }
+                }
+            }
+        };
+    }
+    declared!();
+    let (seconds, numbers) = used::read(b"aba").unwrap();
+    assert_eq!((seconds.len(), numbers.contains(&10)), (2, true));
+}
+
+#[test]
 fn two_modules_of_one_name_have_slots_of_their_own() {
     patch_points! { mod same { fn get() -> u32 { 1 } } }
     let first = || same::get();
