@@ -47,7 +47,7 @@ Examples:
   lab churn                                    latency at a fixed rate while another thread registers
   lab watch                                    servers under load, faults one by one, and what the monitor says
   lab watch-cost                               what the monitor costs a poll, a turn, and itself
-  lab slots                                    calls through patch points, patched and not; half a minute
+  lab slots                                    calls through patch points, patched and not; ten seconds
   lab all --check                              all but watch; exit code 1 if a target is missed
 
 Exit codes: 0 measured, 1 a target was missed (with --check), 2 wrong usage or a file that cannot be written.";
