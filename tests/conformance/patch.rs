@@ -6,9 +6,9 @@
 //! |---|---|
 //! | `case` | what a file says |
 //! | `builtins` | gevent's own modules, as data |
-//! | `model` | gevent's way, and ours as layers over it |
+//! | `model` | gevent's way, and ours as layers over it: `names`, `tell`, `patch` |
 //! | `rules` | the layers, and when each may change anything |
-//! | `drive` | what our patcher gives |
+//! | `drive` | what our patcher gives: `made`, `told` |
 //! | `random` | cases that nobody recorded |
 
 mod builtins;
