@@ -139,6 +139,8 @@ struct Heard {
 
 #[derive(Clone)]
 struct Pass {
+    /// What gevent's own plugin warns of (S-134), before any other.
+    without_os: bool,
     arguments: Map<String, Value>,
     extra: Map<String, Value>,
 }

@@ -287,7 +287,11 @@ impl Model<'_> {
         extra: Map<String, Value>,
     ) -> Result<bool, Raised> {
         let arguments = difference.iter().map(|(name, on)| ((*name).to_owned(), Value::from(*on)));
-        let pass = Pass { arguments: arguments.collect(), extra };
+        let is_on = |name: &str| difference.get(name) == Some(&true);
+        // Ours counts what was patched before.
+        let there = self.on.needs && self.settings.get("os") == Some(&true);
+        let without_os = is_on("signal") && !is_on("os") && !there;
+        let pass = Pass { without_os, arguments: arguments.collect(), extra };
         let heard = |event| Heard {
             event,
             depth: 0,
@@ -298,15 +302,9 @@ impl Model<'_> {
             is_set: false,
             pass: Some(pass.clone()),
         };
-        let is_on = |name: &str| difference.get(name) == Some(&true);
-        // Ours counts what was patched before.
-        let there = self.on.needs && self.settings.get("os") == Some(&true);
         match self.publish(&heard(WILL_ALL)) {
             Err(raised) if raised == VETO => return Ok(false),
             result => result?,
-        }
-        if is_on("signal") && !is_on("os") && !there {
-            self.warnings.push("signal-without-os".into());
         }
         let decides = if self.on.difference { difference } else { asked };
         for builtin in &BUILTINS {

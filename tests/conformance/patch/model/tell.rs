@@ -13,6 +13,9 @@ impl Model<'_> {
                 self.tell(false, place, subscriber, heard)?;
             }
         }
+        if heard.event == WILL_ALL && heard.pass.as_ref().is_some_and(|pass| pass.without_os) {
+            self.warnings.push("signal-without-os".into());
+        }
         for (place, plugin) in input.plugins.iter().enumerate() {
             if plugin.group.as_deref() == Some(heard.event) {
                 match plugin.missing {
