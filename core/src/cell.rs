@@ -165,18 +165,15 @@ impl<T: Snapshot> SharedCell<T> {
         let hint = self.hot.current.load(Relaxed).addr();
         if hint & (EMPTY | FENCED) == 0 {
             // The common case, by itself: see `enter_first`.
+            let _tidy = Tidy(self); // after the pin's end
             if let Some(pin) = pin::enter_first(self.hot.id, false) {
-                let result = self.follow(&pin).map(f);
-                drop(pin);
-                self.tidy();
-                return Ok(result);
+                return Ok(self.follow(&pin).map(f));
             }
         } else if hint & EMPTY != 0 {
             return Ok(None);
         }
-        let result = self.read_otherwise(limit, f);
-        self.tidy();
-        result
+        let _tidy = Tidy(self);
+        self.read_otherwise(limit, f)
     }
 
     /// What a thread does after it was inside, where the last reader drops what a writer replaced.
@@ -477,6 +474,16 @@ impl<T: Snapshot> Drop for SharedCell<T> {
         } else {
             retire::as_collector(|| retire::without_unwinding(|| drop(left)));
         }
+    }
+}
+
+/// The end of a read, also where that unwinds.
+struct Tidy<'c, T: Snapshot>(&'c SharedCell<T>);
+
+impl<T: Snapshot> Drop for Tidy<'_, T> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        self.0.tidy();
     }
 }
 

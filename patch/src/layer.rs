@@ -32,7 +32,7 @@ impl Layer {
     /// Undoes it: no call that starts after this returns enters the replacement. Calls that are in it finish there.
     ///
     /// What the replacement captured is dropped before this returns, or, if calls of the function are in a layer, this one or another, by
-    /// the last of them as it leaves (of calls that panic, by the next patched call or change of the slot). A thread that is more
+    /// the last of them as it leaves (it returns or panics). A thread that is more
     /// than six patched calls deep, of whatever functions, counts as in all of them. A panic in a destructor is caught and counted
     /// ([`Stats`](signalpost_dispatch::core::Stats)). Takes the slot's lock for a moment; allocates; does not wait.
     pub fn undo(mut self) {

@@ -23,7 +23,7 @@ pub trait AnySlot: Inner + Sync {
     /// Whether a layer replaces it, for everybody.
     fn is_patched(&self) -> bool;
     /// The signature as the compiler knows it: two slots with the same take the same replacements.
-    fn type_id(&self) -> TypeId;
+    fn signature_id(&self) -> TypeId;
     /// As [`Slot::push`](crate::Slot::push) (or [`push_fn`](crate::Slot::push_fn), of a plain function); `None`, and nothing is
     /// done, if the replacement has another signature.
     fn push_any(&'static self, replacement: &Replacement) -> Option<Layer>;

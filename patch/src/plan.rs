@@ -43,7 +43,7 @@ impl Plan {
                 continue;
             }
             let replacement = make(item).ok_or_else(|| self.not_implemented(item))?;
-            if replacement.type_id() != slot.type_id() {
+            if replacement.signature_id() != slot.signature_id() {
                 return Err(self.signature(slot, &replacement));
             }
             self.made.insert(item.clone(), replacement);

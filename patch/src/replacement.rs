@@ -21,7 +21,7 @@ use std::sync::Arc;
 pub struct Replacement {
     item: &'static str,
     signature: &'static str,
-    type_id: TypeId,
+    signature_id: TypeId,
     function: Arc<dyn Any + Send + Sync>, // a `Function<D, F>`
 }
 
@@ -37,7 +37,7 @@ impl Replacement {
         F: Copy + Send + Sync + 'static,
     {
         let function = Arc::new(Function { call, plain });
-        Self { item: slot.name(), signature: slot.signature(), type_id: TypeId::of::<D>(), function }
+        Self { item: slot.name(), signature: slot.signature(), signature_id: TypeId::of::<D>(), function }
     }
 
     /// The name of the function that it was made for.
@@ -51,8 +51,8 @@ impl Replacement {
     }
 
     /// Its signature as the compiler knows it.
-    pub fn type_id(&self) -> TypeId {
-        self.type_id
+    pub fn signature_id(&self) -> TypeId {
+        self.signature_id
     }
 
     /// The function, if its signature is this one.

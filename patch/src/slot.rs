@@ -229,6 +229,9 @@ impl<D: ?Sized + Send + Sync + 'static, F: Copy + Send + Sync + 'static> Slot<D,
         {
             return f(&replacement);
         }
+        if gate & (LAYERS | PLAIN) == 0 {
+            return f(self.original);
+        }
         self.enter_layers(|layers| layers.newest.as_ref(), f)
     }
 
@@ -404,7 +407,7 @@ impl<D: ?Sized + Send + Sync + 'static, F: Copy + Send + Sync + 'static> AnySlot
         self.about.signature
     }
 
-    fn type_id(&self) -> TypeId {
+    fn signature_id(&self) -> TypeId {
         TypeId::of::<D>()
     }
 

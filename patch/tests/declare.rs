@@ -135,7 +135,7 @@ fn replacements_know_what_they_are_for() {
     let function = shared::plain::f(|n| n + 2);
     for replacement in [&closure, &function] {
         assert_eq!((replacement.item(), replacement.signature()), ("f", "fn(u32) -> u32"));
-        assert_eq!(replacement.type_id(), AnySlot::type_id(&shared::slots::f));
+        assert_eq!(replacement.signature_id(), shared::slots::f.signature_id());
     }
     assert_eq!(format!("{closure:?}"), "Replacement(f: fn(u32) -> u32)");
     // The types have names.

@@ -254,8 +254,8 @@ fn slots_with_one_signature_take_each_others_replacements() {
     }
     let [f, g, other] =
         [one::MODULE.slot("f"), one::MODULE.slot("g"), two::MODULE.slot("f")].map(Option::unwrap);
-    assert_eq!(AnySlot::type_id(f), AnySlot::type_id(other));
-    assert_ne!(AnySlot::type_id(f), AnySlot::type_id(g));
+    assert_eq!(f.signature_id(), other.signature_id());
+    assert_ne!(f.signature_id(), g.signature_id());
     let layer = other.push_any(&one::sig::f(|n| n * 2)).unwrap();
     assert_eq!((one::f(4), two::f(4)), (4, 8));
     layer.undo();

@@ -123,7 +123,7 @@ impl Faults {
         let Some(slot) = slots.find(|slot| slot.name() == replacement.item()) else {
             return Err(self.lock().unknown(PointName::from(replacement.item())));
         };
-        if AnySlot::type_id(*slot) != replacement.type_id() {
+        if slot.signature_id() != replacement.signature_id() {
             let (expected, found) = (slot.signature(), replacement.signature());
             return Err(FaultError::Signature { point: PointName::from(*slot).to_string(), expected, found });
         }

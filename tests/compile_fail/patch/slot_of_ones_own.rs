@@ -8,7 +8,7 @@ impl AnySlot for Mine {
     fn name(&self) -> &'static str { "mine" }
     fn signature(&self) -> &'static str { "fn()" }
     fn is_patched(&self) -> bool { false }
-    fn type_id(&self) -> TypeId { TypeId::of::<Mine>() }
+    fn signature_id(&self) -> TypeId { TypeId::of::<Mine>() }
     fn push_any(&'static self, _: &Replacement) -> Option<Layer> { None }
     fn with_any(&'static self, _: &Replacement) -> Option<Override> { None }
 }
