@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Gate, panic_of, throw, within};
-use signalpost::patch::{AnySlot, BoxFuture, Scope, Slot, patch_points};
+use signalpost::patch::{BoxFuture, Scope, Slot, patch_points};
 use std::pin::pin;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
