@@ -141,6 +141,10 @@ impl<S, P> Retired<S, P> {
                 batch.items.into_iter().for_each(|item| self.free.push(item));
             } else if let Some(same) = kept.iter_mut().find(|other| other.words == batch.words) {
                 self.no_longer_awaited(&batch);
+                // The fewer to the more: with a reader that stays, each write joins one to all there were before.
+                if same.items.len() < batch.items.len() {
+                    std::mem::swap(&mut same.items, &mut batch.items);
+                }
                 same.items.append(&mut batch.items);
             } else {
                 kept.push(batch);
