@@ -86,15 +86,83 @@ impl Snapshot for Awaited {
 fn the_last_reader_drops_what_was_replaced() {
     model(all().at_least(20_000), || {
         let tally = Tally::new();
-        let cell = SharedCell::<Awaited>::new();
-        cell.update(|_| Some(Awaited(Page::new(1, &tally))));
-        cell.collect();
+        let cell = awaited(&tally);
         let theirs = cell.clone();
         let reader = spawn(move || theirs.read(|Awaited(page)| page.number()));
         cell.update(|_| Some(Awaited::default()));
         cell.collect();
         reader.join().unwrap();
         // By whoever was last: nobody collects after the two.
+        assert_eq!((cell.retired(), tally.dropped()), (0, 1));
+        drop(cell);
+        tally.assert_all_dropped();
+    });
+}
+
+/// A cell with page 1 and nothing that was replaced.
+fn awaited(tally: &Tally) -> Arc<SharedCell<Awaited>> {
+    let cell = SharedCell::<Awaited>::new();
+    cell.update(|_| Some(Awaited(Page::new(1, tally))));
+    cell.collect();
+    cell
+}
+
+#[test]
+fn the_last_of_two_readers_drops_what_was_replaced() {
+    model(preemptions(3).at_least(1_000), || {
+        let tally = Tally::new();
+        let cell = awaited(&tally);
+        let readers = [cell.clone(), cell.clone()]
+            .map(|theirs| spawn(move || theirs.read(|Awaited(page)| page.number())));
+        cell.update(|_| Some(Awaited::default()));
+        cell.collect();
+        for reader in readers {
+            reader.join().unwrap();
+        }
+        assert_eq!((cell.retired(), tally.dropped()), (0, 1));
+        drop(cell);
+        tally.assert_all_dropped();
+    });
+}
+
+#[test]
+fn a_reader_that_replaces_what_another_is_in_leaves_nothing() {
+    model(preemptions(3).at_least(500), || {
+        let tally = Tally::new();
+        let cell = awaited(&tally);
+        let theirs = cell.clone();
+        let reader = spawn(move || {
+            // Inside itself: the inner leave is not the last.
+            theirs.read(|_| theirs.read(|Awaited(page)| page.number()))
+        });
+        cell.read(|_| {
+            cell.update(|_| Some(Awaited::default()));
+            cell.collect();
+        });
+        reader.join().unwrap();
+        assert_eq!((cell.retired(), tally.dropped()), (0, 1));
+        drop(cell);
+        tally.assert_all_dropped();
+    });
+}
+
+#[test]
+fn of_two_collectors_and_a_reader_the_last_drops_what_was_replaced() {
+    model(preemptions(3).at_least(1_000), || {
+        let tally = Tally::new();
+        let cell = awaited(&tally);
+        let theirs = cell.clone();
+        let reader = spawn(move || theirs.read(|Awaited(page)| page.number()));
+        let (theirs, page) = (cell.clone(), Page::new(2, &tally));
+        let page = std::sync::Mutex::new(Some(page));
+        let writer = spawn(move || {
+            theirs.update(|_| page.lock().unwrap().take().map(Awaited));
+            theirs.collect();
+        });
+        cell.collect();
+        writer.join().unwrap();
+        reader.join().unwrap();
+        // Page 1, which was replaced by page 2.
         assert_eq!((cell.retired(), tally.dropped()), (0, 1));
         drop(cell);
         tally.assert_all_dropped();
