@@ -25,7 +25,8 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 /// # What is promised
 /// - **All or nothing**: if a source, a subscriber or a plugin fails or panics, or a name or a signature is wrong, everything that the
 ///   pass had switched is switched back in reverse. Names and signatures are checked before the first event, and those of a module once
-///   more before its first function is switched, for what was added meanwhile.
+///   more before its first function is switched, for what was added meanwhile. A plugin's failure that
+///   [`Policy::Isolate`](signalpost_dispatch::Policy::Isolate) keeps from publishers is none here: what the plugin did until then stays.
 /// - **One at a time**: while a pass runs or a transaction is open, other threads are given [`PatchError::Busy`] at once. What is
 ///   patched on the same thread, by a subscriber say, is part of it: undone by itself if it fails, with the rest if that does.
 /// - **No lock is held** while a source, a subscriber, a plugin, or a destructor of what a replacement captured runs.

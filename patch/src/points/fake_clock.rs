@@ -25,7 +25,8 @@ use std::time::{Duration, Instant, SystemTime};
 /// A clone is the same clock. When the last one is dropped, all who sleep on it are released: from then on it goes as with
 /// `auto_advance`, for whoever still calls it. So a test that fails ends, rather than hang with the threads that it started. (What
 /// [`std::thread::scope`] waits for needs the clock to be dropped inside: move a clone in that is the last.) A patcher
-/// that has it as a source holds a clone.
+/// holds what is [registered](crate::Patcher::builtin) with it, so also a clock, but not the source of a
+/// [`patch_module`](crate::Patcher::patch_module) that has ended: keep a clone then.
 ///
 /// Functions take its lock for a moment. No allocation but where somebody waits.
 ///
