@@ -22,11 +22,10 @@ const LOG: &str = "\
 fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
-        // target/[triple/]profile/deps/this-test; cargo marks the target folder with a tag.
+        // target/[triple/]profile/deps/this-test
         let test = std::env::current_exe().expect("a test has a file");
         let profile = test.parent().and_then(Path::parent).expect("target/profile/deps/test");
-        let target = profile.ancestors().find(|folder| folder.join("CACHEDIR.TAG").exists());
-        let target = target.expect("cargo tags its target folder");
+        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("target/tmp");
         let name = |folder: &Path| folder.file_name().expect("a named folder").to_owned();
         let mut cargo = Command::new(env!("CARGO"));
         cargo.current_dir(env!("CARGO_MANIFEST_DIR")).args(["build", "--quiet", "--example", "logwatch"]);

@@ -112,10 +112,11 @@ pub fn build() -> Result<Models, String> {
     Ok(Models { models, directory, limit })
 }
 
-/// The one that the running program lies in; cargo marks it.
+/// The one that the running program lies in. Cargo marks it, if it made it, and keeps there what it knows of the compiler.
 fn target_directory() -> Result<PathBuf, String> {
     let program = env::current_exe().map_err(|error| error.to_string())?;
-    let marked = |directory: &&Path| directory.join("CACHEDIR.TAG").exists();
+    let marks = ["CACHEDIR.TAG", ".rustc_info.json"];
+    let marked = |directory: &&Path| marks.iter().any(|mark| directory.join(mark).exists());
     let target = program.ancestors().find(marked).ok_or("the program lies in no target directory")?;
     Ok(target.to_owned())
 }
