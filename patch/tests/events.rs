@@ -8,7 +8,9 @@ use signalpost::patch::{
     Items, Module, PatchError, PatchEvents, PatchWarning, Patcher, Replacements, VetoLevel, WillPatchAll,
     WillPatchEvents, WillPatchItem, WillPatchModule,
 };
-use signalpost::{BoxError, BusStop, Event, On, Plugin, Plugins, SubscribeOptions, entry_points, plugins};
+use signalpost::{
+    BoxError, BusStop, Event, On, Plugin, Plugins, Policy, SubscribeOptions, entry_points, plugins,
+};
 use std::sync::{Arc, Mutex};
 
 /// As [`two`], without faults.
@@ -448,4 +450,28 @@ fn the_built_in_plugin_warns_of_what_is_never_patched_and_can_be_taken_out() {
     patcher.undo_all().unwrap();
     assert!(patcher.plugins().remove(COMPANIONS.name()).is_some());
     assert_eq!(warned(Args::none().with("net", true)), 0);
+}
+
+#[test]
+fn a_plugin_whose_failure_is_kept_from_the_pass_does_not_undo_it() {
+    points!();
+    static HALF: Plugin = Plugin::new("test.half", &On(half));
+    fn half(event: &DidPatchBuiltinModules) -> Result<(), BoxError> {
+        let source = Replacements::new("half").with(net::sig::resolve(|| 7));
+        let _done = event.patcher().patch_module(&net::MODULE, Arc::new(source), None)?;
+        Err("the other half".into())
+    }
+    let patcher = Patcher::new();
+    patcher.plugins().add(&HALF).unwrap();
+    let source = Replacements::new("all").with(time::sig::now(|| 1));
+    patcher.builtin(Builtin::new(&time::MODULE, Arc::new(source))).unwrap();
+
+    assert!(patcher.patch_all(&Args::new(), &Extra::new()).is_err());
+    assert_eq!((all(), patcher.report().undone.len()), ([0; 4], 2));
+
+    patcher.plugins().set_policy(Policy::Isolate);
+    let done = patched(patcher.patch_all(&Args::new(), &Extra::new()).unwrap());
+    assert_eq!((all(), &done.failure), ([1, 0, 7, 0], &None));
+    assert_eq!(done.undo().undone.len(), 2);
+    assert_eq!(all(), [0; 4]);
 }
