@@ -20,7 +20,7 @@
 //! | VALUE   | load `current`: Acquire | move it: Release    | `a_publish_sees_one_whole_snapshot` |
 //! | VERSION | another writer's load: Acquire | move it: Release | `three_writers_one_of_them_lagging` |
 //! | BORN    | find the cell: Acquire | make it: Release     | `a_cell_born_late_is_seen_whole` |
-//! | LAST    | word, `light`         | `awaited`, `heavy`    | `the_last_reader_drops_what_was_replaced` |
+//! | LAST    | word, `light`         | `rounds`, `heavy`     | `the_last_reader_drops_what_was_replaced` |
 //!
 //! Between registrations and publishes on other threads no more is needed: a publish that happens after a `subscribe`
 //! returned loads `current` after the store, and coherence gives it that value or a later one.
@@ -148,7 +148,8 @@ impl<T: Snapshot> SharedCell<T> {
     /// Calls `f` with the newest snapshot; `None`, without a call, if that is empty.
     ///
     /// Wait-free, but for a thread's first read ([`warm_up`](crate::warm_up)): no allocation, no free, no lock, no
-    /// read-modify-write. The snapshot stays valid until `f` returns or unwinds, whatever others do.
+    /// read-modify-write. The snapshot stays valid until `f` returns or unwinds, whatever others do. Where the
+    /// [last reader drops](Snapshot::LAST_READER_DROPS) what was replaced, a read that was inside meanwhile collects as it ends.
     #[inline]
     pub fn read<R>(&self, f: impl FnOnce(&T) -> R) -> Option<R> {
         self.read_within(u32::MAX, f).unwrap_or(None)
@@ -165,20 +166,24 @@ impl<T: Snapshot> SharedCell<T> {
         let hint = self.hot.current.load(Relaxed).addr();
         if hint & (EMPTY | FENCED) == 0 {
             // The common case, by itself: see `enter_first`.
-            let _tidy = Tidy(self); // after the pin's end
+            let mut tidy = Tidy::new(self); // dropped after the pin
             if let Some(pin) = pin::enter_first(self.hot.id, false) {
+                tidy.was_late();
                 return Ok(self.follow(&pin).map(f));
             }
         } else if hint & EMPTY != 0 {
             return Ok(None);
         }
-        let _tidy = Tidy(self);
-        self.read_otherwise(limit, f)
+        let mut tidy = Tidy::new(self);
+        self.read_otherwise(limit, |value| {
+            tidy.was_late();
+            f(value)
+        })
     }
 
-    /// What a thread does after it was inside, where the last reader drops what a writer replaced.
+    /// What a thread does after it was inside, where the last reader drops what a writer replaced: if it may wait for this thread.
     #[inline(always)]
-    fn tidy(&self) {
+    fn tidy(&self, may_wait: impl FnOnce(&Retired<Arc<Versioned<T>>, T::Part>) -> bool) {
         if !T::LAST_READER_DROPS {
             return;
         }
@@ -188,7 +193,7 @@ impl<T: Snapshot> SharedCell<T> {
         if !planted(Plant::LastLight) {
             barrier::light(self.hot.fenced);
         }
-        if self.retired.awaited() {
+        if may_wait(&self.retired) {
             self.tidy_up();
         }
     }
@@ -352,7 +357,7 @@ impl<T: Snapshot> SharedCell<T> {
     /// of a part. What an adding writer calls. Lock-free. Inside a read of this cell it leaves that to
     /// [`collect`](Self::collect) at this thread's outermost leave.
     pub fn trim(&self) {
-        self.tidy(); // the change was made inside
+        self.tidy(Retired::awaited); // the change was made inside
         if self.retired.unscanned() < BATCH {
             return;
         }
@@ -478,12 +483,34 @@ impl<T: Snapshot> Drop for SharedCell<T> {
 }
 
 /// The end of a read, also where that unwinds.
-struct Tidy<'c, T: Snapshot>(&'c SharedCell<T>);
+///
+/// Made before the word is raised, so that the round is of before. A batch that waits for this read was scanned after its word went
+/// up (edge ENTER), and a round began after that: so while the round is the same, nothing waits for this read, whatever waits for
+/// others that stay.
+struct Tidy<'c, T: Snapshot> {
+    cell: &'c SharedCell<T>,
+    round: usize,
+}
+
+impl<'c, T: Snapshot> Tidy<'c, T> {
+    #[inline(always)]
+    fn new(cell: &'c SharedCell<T>) -> Self {
+        Self { cell, round: if T::LAST_READER_DROPS { cell.retired.round() } else { 0 } }
+    }
+
+    /// A fault to plant: the round is noted when the word is up.
+    #[inline(always)]
+    fn was_late(&mut self) {
+        if planted(Plant::RoundFirst) {
+            self.round = self.cell.retired.round();
+        }
+    }
+}
 
 impl<T: Snapshot> Drop for Tidy<'_, T> {
     #[inline(always)]
     fn drop(&mut self) {
-        self.0.tidy();
+        self.cell.tidy(|retired| retired.round() != self.round);
     }
 }
 

@@ -14,7 +14,7 @@
 //! |-------|-----------------------|-------------------------|-----------------------------|
 //! | PIN   | `current`, `heavy`    | see `pin.rs`            | `a_pinned_snapshot_is_never_freed` |
 //! | STACK | see `stack.rs`        |                         | `what_one_writer_retires_another_collects` |
-//! | LAST  | `awaited`, `heavy`    | see `cell.rs`           | `the_last_reader_drops_what_was_replaced` |
+//! | LAST  | `rounds`, `heavy`     | see `cell.rs`           | `the_last_reader_drops_what_was_replaced` |
 
 use crate::pin::{self, Seen};
 use crate::stack::Stack;
@@ -67,6 +67,8 @@ pub(crate) struct Retired<S, P> {
     unscanned: AtomicUsize,
     /// Batches whose last reader is to drop them: those in `waiting`, and those that a collector has in hand.
     awaited: AtomicUsize,
+    /// How often a batch has become one of them. By it a reader tells whether one may wait for it.
+    rounds: AtomicUsize,
 }
 
 impl<S, P> Retired<S, P> {
@@ -78,6 +80,7 @@ impl<S, P> Retired<S, P> {
             count: AtomicUsize::new(0),
             unscanned: AtomicUsize::new(0),
             awaited: AtomicUsize::new(0),
+            rounds: AtomicUsize::new(0),
         }
     }
 
@@ -86,10 +89,15 @@ impl<S, P> Retired<S, P> {
         self.count.load(Relaxed)
     }
 
-    /// Whether a reader's leave may have been the last that something waited for. One relaxed load.
-    #[inline(always)]
+    /// Whether anything waits for readers to drop it. One relaxed load.
     pub(crate) fn awaited(&self) -> bool {
         self.awaited.load(Relaxed) != 0
+    }
+
+    /// Changes whenever something begins to wait for readers that are inside. One relaxed load.
+    #[inline(always)]
+    pub(crate) fn round(&self) -> usize {
+        self.rounds.load(Relaxed)
     }
 
     /// How many no scan has covered yet.
@@ -105,7 +113,7 @@ impl<S, P> Retired<S, P> {
     }
 
     /// Finds out what no reader of the cell `id` can reach any more. Lock-free; drops nothing. Where the heavy barrier
-    /// fails, that is nothing new. With `last_reader_drops`, readers that leave later look at `awaited`.
+    /// fails, that is nothing new. With `last_reader_drops`, readers that leave later look at `rounds`.
     pub(crate) fn scan(&self, id: u32, fenced: bool, last_reader_drops: bool) {
         self.scan_fresh(id, fenced);
         while self.sort_waiting(fenced, last_reader_drops) {}
@@ -155,6 +163,7 @@ impl<S, P> Retired<S, P> {
             for batch in kept.iter_mut() {
                 if !std::mem::replace(&mut batch.awaited, true) {
                     self.awaited.fetch_add(1, Relaxed);
+                    self.rounds.fetch_add(1, Relaxed);
                 }
                 words.extend_from_slice(&batch.words);
             }

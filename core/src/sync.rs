@@ -225,6 +225,8 @@ plants! {
     Touch,
     /// Rule: a monitor arms the bell by a swap, so that it hides no other monitor that did.
     BellSwap,
+    /// Rule: a reader notes before it raises its word how often something began to wait for readers.
+    RoundFirst,
 }
 
 /// Whether this fault is planted: never, outside a model.

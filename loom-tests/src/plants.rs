@@ -26,7 +26,9 @@ pub const fn noticed_by(plant: Plant) -> &'static [&'static str] {
         Plant::CloseSet | Plant::CloseSeen => &["what_came_before_the_close_is_received"],
         Plant::EndHeavy => &["the_ring_of_a_thread_that_ended_is_emptied_first"],
         Plant::GateOpen | Plant::GateSeen => &["an_open_gate_shows_what_was_caught_up"],
-        Plant::LastLight | Plant::LastHeavy => &["the_last_reader_drops_what_was_replaced"],
+        Plant::LastLight | Plant::LastHeavy | Plant::RoundFirst => {
+            &["the_last_reader_drops_what_was_replaced"]
+        }
         Plant::WriterPin => &["a_writer_copies_from_a_live_snapshot"],
         Plant::OwnWord => &["an_outer_read_outlives_inner_reads_elsewhere"],
         Plant::EmptyTag => &["a_slow_change_does_not_undo_a_later_emptying"],

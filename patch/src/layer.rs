@@ -33,8 +33,8 @@ impl Layer {
     ///
     /// What the replacement captured is dropped before this returns, or, if calls of the function are in a layer, this one or another, by
     /// the last of them as it leaves (it returns or panics). A thread that is more than six patched calls deep, of whatever functions,
-    /// counts as in all of them; what only such a thread held of a function that it has not called, the next patched call or change
-    /// of that function drops. Inside a destructor of what another layer captured, it is dropped after that one. A panic in a
+    /// counts as in all of them; what only such a thread held of a function that it has not called, the next change of that function
+    /// drops. Inside a destructor of what another layer captured, it is dropped after that one. A panic in a
     /// destructor is caught and counted ([`Stats`](signalpost_dispatch::core::Stats)). Takes the slot's lock for a moment; allocates;
     /// does not wait.
     pub fn undo(mut self) {

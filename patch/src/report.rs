@@ -16,7 +16,7 @@ use std::sync::{Arc, Weak};
 pub enum Outcome {
     /// It was done.
     Patched(Patched),
-    /// Somebody did not want it, and nothing was done.
+    /// Somebody did not want it: it was not done. What subscribers patched by themselves before they knew stays, unless all was vetoed.
     Vetoed(Vetoed),
     /// There was nothing to do.
     Nothing,

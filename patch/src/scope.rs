@@ -181,8 +181,8 @@ impl Scope {
     }
 
     /// The calls of its functions that were made on threads that were in no scope, if it is [`strict`](Self::strict): each thread
-    /// and function once, in the order of their first calls. Among tests that run in parallel they may be those of others; the
-    /// threads' names tell.
+    /// and function once, in the order of their first calls, the first 1,000. Among tests that run in parallel they may be those of
+    /// others; the threads' names tell.
     pub fn strays(&self) -> Vec<Stray> {
         self.0.strays.as_ref().map_or_else(Vec::new, |strays| strays.lock().clone())
     }
@@ -298,6 +298,9 @@ pub struct Stray {
     pub calls: u64,
 }
 
+/// How many strays a scope notes, so that a long life beside many short threads does not fill memory.
+const MOST_STRAYS: usize = 1000;
+
 /// What a strict scope has noted.
 #[derive(Default)]
 pub(crate) struct Strays(Mutex<Vec<Stray>>);
@@ -309,8 +312,10 @@ impl Strays {
         let same = |stray: &&mut Stray| {
             (stray.module, stray.item, stray.thread) == (about.module, about.name, current.id())
         };
+        let room = strays.len() < MOST_STRAYS;
         match strays.iter_mut().find(same) {
             Some(stray) => stray.calls += 1,
+            None if !room => {}
             None => strays.push(Stray {
                 module: about.module,
                 item: about.name,

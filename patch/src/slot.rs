@@ -40,9 +40,8 @@ const STRICT: u32 = 8;
 /// A call of a slot that nothing replaces: one relaxed load and a branch beside a direct call, and the original can be inlined.
 /// With a [plain function](Self::push_fn) on top two loads more than a call through a pointer; with a closure a
 /// [read](SnapshotCell::read) of a snapshot: wait-free, but for what the closure does and a thread's first read. While a scope that
-/// replaces this function lives, calls on threads that are in no scope look at a thread-local first. As long as a call stays in a
-/// layer that is undone, all others of the function that enter layers look whether it was the last: lock-free, with a barrier of the
-/// kernel's and two allocations, about 1 µs.
+/// replaces this function lives, calls on threads that are in no scope look at a thread-local first. A call that was in a layer that
+/// was undone meanwhile looks, as it leaves, whether it was the last, and then drops what the layer captured.
 ///
 /// Changing a slot takes its lock for as long as the change takes, and allocates; nothing of a user's runs under it. Where the
 /// process was forked while another thread was changing a slot, the child can call it, but changes wait for ever.
