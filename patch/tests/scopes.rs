@@ -412,6 +412,16 @@ fn strays_are_counted_by_thread_and_function() {
 }
 
 #[test]
+fn a_strict_scope_notes_a_thousand_strays_and_no_more() {
+    patch_points! { mod number { fn get() -> u32 { 1 } } }
+    let scope = Scope::strict([number::slots::get.with(Box::new(|| 2))]).unwrap();
+    for _ in 0..1_010 {
+        assert_eq!(thread::spawn(number::get).join().unwrap(), 1);
+    }
+    assert_eq!(scope.strays().len(), 1_000);
+}
+
+#[test]
 fn strict_scopes_that_come_and_go_while_others_call_leave_nothing_behind() {
     within(|| {
         patch_points! { mod number { fn get() -> usize { 0 } } }
