@@ -56,15 +56,18 @@ fn with_membarrier_refused_from_the_start_everything_works_by_fences() {
         // Publishers look at what they are given while it is replaced and dropped.
         let stop = Gate::new();
         let calls = Arc::new(AtomicU64::new(0));
+        let start = Gate::new();
         let publisher = |_| {
-            let (post, stop) = (post.clone(), stop.clone());
+            let (post, stop, started) = (post.clone(), stop.clone(), start.clone());
             thread::spawn(move || {
                 while !stop.is_open() {
                     post.publish(&1);
+                    started.open();
                 }
             })
         };
         let publishers: Vec<_> = (0..2).map(publisher).collect();
+        start.wait();
         let add = |round: usize| -> Subscription {
             let (canary, token, calls) = (vec![round; 64], drops.token(), calls.clone());
             post.subscribe(move |_: &u32| {

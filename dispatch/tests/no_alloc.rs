@@ -14,6 +14,7 @@ use signalpost::{
 };
 use std::hint::black_box;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread;
 
 fn subscribers<X: 'static>(post: &Dispatcher<u32, X>, len: usize) -> Vec<Subscription> {
@@ -164,10 +165,10 @@ fn a_panic_that_passes_through_a_publish_costs_no_more_than_the_panic() {
 fn publishers_allocate_and_free_nothing_while_others_register_and_cancel() {
     within(|| {
         let (post, stop) = (Arc::new(Plain::new()), Gate::new());
+        let rounds = Arc::new([const { AtomicU64::new(0) }; 2]);
         let churn = |n: usize| {
-            let (post, stop) = (post.clone(), stop.clone());
+            let (post, stop, rounds) = (post.clone(), stop.clone(), rounds.clone());
             thread::spawn(move || {
-                let mut rounds = 0_u64;
                 while !stop.is_open() {
                     let data = vec![n; 100];
                     let subs = [(); 3].map(|()| {
@@ -178,19 +179,23 @@ fn publishers_allocate_and_free_nothing_while_others_register_and_cancel() {
                     });
                     subs[0].pause();
                     post.edit(|edit| edit.cancel(&subs[1]));
-                    rounds += 1;
+                    rounds[n].fetch_add(1, Relaxed);
                 }
-                rounds
             })
         };
         let writers: Vec<_> = (0..2).map(churn).collect();
         let publisher = |_| {
-            let post = post.clone();
+            let (post, rounds) = (post.clone(), rounds.clone());
             thread::spawn(move || {
                 signalpost::warm_up();
+                let done = |all: u64| rounds.iter().all(|rounds| rounds.load(Relaxed) >= all);
                 let both = counted(|| {
-                    for n in 0..100_000 {
+                    // Until there was something to withstand, however late the others are given a processor.
+                    for n in 0.. {
                         post.publish(&n).unwrap();
+                        if n >= 100_000 && done(20) {
+                            break;
+                        }
                     }
                 });
                 assert_eq!(both, (0, 0));
@@ -199,10 +204,7 @@ fn publishers_allocate_and_free_nothing_while_others_register_and_cancel() {
         let publishers: Vec<_> = (0..2).map(publisher).collect();
         publishers.into_iter().for_each(|publisher| publisher.join().unwrap());
         stop.open();
-        assert!(
-            writers.into_iter().all(|writer| writer.join().unwrap() > 0),
-            "there was nothing to withstand"
-        );
+        writers.into_iter().for_each(|writer| writer.join().unwrap());
     });
 }
 
