@@ -1,6 +1,7 @@
 //! What can go wrong, and what the caller needs to know of it.
 
 use signalpost_core::{SubscriberId, SubscriberName, TooDeep};
+use std::any::Any;
 use std::error::Error;
 use std::fmt;
 
@@ -101,3 +102,10 @@ impl fmt::Display for ScopeError {
 }
 
 impl Error for ScopeError {}
+
+/// What `panic!` was given, if it was text.
+#[doc(hidden)] // for monitor and patch: not part of what semver covers
+pub fn panic_text(payload: &(dyn Any + Send)) -> Option<&str> {
+    let text = payload.downcast_ref::<&'static str>().copied();
+    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+}

@@ -53,6 +53,8 @@ pub use bus::{
 pub use discover::Discovered;
 pub use dispatcher::{Dispatcher, SubscriberInfo};
 pub use edit::Edit;
+#[doc(hidden)]
+pub use error::panic_text;
 pub use error::{BoxError, PublishError, ScopeError, Stopped, Undone};
 pub use event::{AnyEvent, Event, Family, FamilyVisitor};
 #[cfg(feature = "discover")]

@@ -2,7 +2,7 @@
 //!
 //! Owns what a plugin is and how one is called. Not here: which are there and in what order they run (`plugins.rs`).
 
-use crate::error::{BoxError, Stopped};
+use crate::error::{BoxError, Stopped, panic_text};
 use crate::event::{AnyEvent, Event};
 use crate::stop::{BusStop, EventStop};
 use std::any::Any;
@@ -332,8 +332,7 @@ pub struct PluginPanicked {
 
 impl PluginPanicked {
     fn new(payload: Box<dyn Any + Send>) -> Self {
-        let text = payload.downcast_ref::<&'static str>().map(|text| (*text).to_owned());
-        let message = text.or_else(|| payload.downcast_ref::<String>().cloned());
+        let message = panic_text(&*payload).map(str::to_owned);
         // What was thrown is a value of the plugin's, whose destructor may throw again: to no one.
         if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
             std::mem::forget(again);

@@ -4,7 +4,7 @@ use crate::config::ConfigErrors;
 use crate::function::FunctionName;
 use crate::memory_error::MemoryError;
 use crate::monitor::Monitor;
-use signalpost_dispatch::{BoxError, StoppedBy};
+use signalpost_dispatch::{BoxError, StoppedBy, panic_text};
 use std::any::Any;
 use std::error::Error;
 use std::fmt;
@@ -288,8 +288,7 @@ pub struct FunctionPanicked {
 
 impl FunctionPanicked {
     pub(crate) fn new(payload: Box<dyn Any + Send>) -> Self {
-        let text = payload.downcast_ref::<&'static str>().map(|text| (*text).to_owned());
-        let message = text.or_else(|| payload.downcast_ref::<String>().cloned());
+        let message = panic_text(&*payload).map(str::to_owned);
         quietly(|| drop(payload));
         Self { message }
     }

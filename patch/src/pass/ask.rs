@@ -7,7 +7,7 @@ use crate::error::PatchError;
 use crate::module::Module;
 use crate::plan::Plan;
 use crate::report::Failure;
-use signalpost_dispatch::{BoxError, Bus, BusStop, Event, Listens, Stopped, StoppedBy};
+use signalpost_dispatch::{BoxError, Bus, BusStop, Event, Listens, Stopped, StoppedBy, panic_text};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
@@ -124,7 +124,5 @@ pub(super) fn stopped(
 
 /// What a panic said.
 fn panicked(payload: &(dyn Any + Send)) -> String {
-    let text = payload.downcast_ref::<&'static str>().copied();
-    let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
-    text.map_or_else(|| "panicked".to_owned(), |text| format!("panicked: {text}"))
+    panic_text(payload).map_or_else(|| "panicked".to_owned(), |text| format!("panicked: {text}"))
 }
