@@ -3,6 +3,48 @@
 //! Owns the traits and the families. Not here: the events themselves (`event/module.rs`, `event/item.rs`, `event/all.rs`), when they
 //! are published (`pass.rs`).
 
+/// What all events about one module have: a `source`, a `target`, and a field that says which functions.
+macro_rules! about_module {
+    ($event:ident: $functions:ident) => {
+        impl $event {
+            /// The module's name.
+            pub fn module_name(&self) -> &'static str {
+                self.target.name()
+            }
+
+            /// Who offers the replacements.
+            pub fn source(&self) -> &std::sync::Arc<dyn crate::source::Source> {
+                &self.source
+            }
+
+            /// Whose functions they are for.
+            pub fn target(&self) -> &'static crate::module::Module {
+                self.target
+            }
+        }
+
+        impl crate::event::PatchEvent for $event {
+            fn source(&self) -> Option<&std::sync::Arc<dyn crate::source::Source>> {
+                Some(&self.source)
+            }
+
+            fn target(&self) -> Option<&'static crate::module::Module> {
+                Some(self.target)
+            }
+        }
+
+        impl std::fmt::Debug for $event {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.debug_struct(stringify!($event))
+                    .field("source", &self.source)
+                    .field("target", &self.module_name())
+                    .field(stringify!($functions), &self.$functions)
+                    .finish()
+            }
+        }
+    };
+}
+
 pub(crate) mod all;
 mod item;
 mod module;

@@ -1,11 +1,10 @@
 //! The events about one function, for those who ask for them.
 
-use super::{DidPatch, DidPatchEvents, PatchEvent, PatchEvents, WillPatch, WillPatchEvents};
+use super::{DidPatch, DidPatchEvents, PatchEvents, WillPatch, WillPatchEvents};
 use crate::items::ItemName;
 use crate::module::Module;
 use crate::source::Source;
 use signalpost_dispatch::{BusStop, event};
-use std::fmt;
 use std::sync::Arc;
 
 macro_rules! item_event {
@@ -23,46 +22,13 @@ macro_rules! item_event {
                 Self { source, target, item: item.into() }
             }
 
-            /// The module's name.
-            pub fn module_name(&self) -> &'static str {
-                self.target.name()
-            }
-
             /// The function.
             pub fn item(&self) -> &ItemName {
                 &self.item
             }
-
-            /// Who offers the replacement.
-            pub fn source(&self) -> &Arc<dyn Source> {
-                &self.source
-            }
-
-            /// Whose function it is for.
-            pub fn target(&self) -> &'static Module {
-                self.target
-            }
         }
 
-        impl PatchEvent for $event {
-            fn source(&self) -> Option<&Arc<dyn Source>> {
-                Some(&self.source)
-            }
-
-            fn target(&self) -> Option<&'static Module> {
-                Some(self.target)
-            }
-        }
-
-        impl fmt::Debug for $event {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.debug_struct(stringify!($event))
-                    .field("source", &self.source)
-                    .field("target", &self.module_name())
-                    .field("item", &self.item)
-                    .finish()
-            }
-        }
+        about_module!($event: item);
     };
 }
 

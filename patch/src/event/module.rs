@@ -1,12 +1,11 @@
 //! The events about one module.
 
-use super::{DidPatch, DidPatchEvents, PatchEvent, PatchEvents, WillPatch, WillPatchEvents};
+use super::{DidPatch, DidPatchEvents, PatchEvents, WillPatch, WillPatchEvents};
 use crate::items::{ItemName, Items};
 use crate::module::Module;
 use crate::source::Source;
 use crate::warning::{PatchWarning, Sink};
 use signalpost_dispatch::{BusStop, Event, entry_points, event};
-use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
 
@@ -44,21 +43,6 @@ impl WillPatchModule {
         Self { source, target, items, warnings }
     }
 
-    /// The module's name.
-    pub fn module_name(&self) -> &'static str {
-        self.target.name()
-    }
-
-    /// Who offers the replacements.
-    pub fn source(&self) -> &Arc<dyn Source> {
-        &self.source
-    }
-
-    /// Whose functions they are for.
-    pub fn target(&self) -> &'static Module {
-        self.target
-    }
-
     /// The functions that are to be replaced: what it names when all have been asked is what is done.
     pub fn target_item_names(&self) -> &Items {
         &self.items
@@ -81,16 +65,7 @@ pub(super) fn caller<E: Event>(location: &Location<'_>) -> String {
     format!("{} ({location})", E::NAME)
 }
 
-impl PatchEvent for WillPatchModule {
-    fn source(&self) -> Option<&Arc<dyn Source>> {
-        Some(&self.source)
-    }
-
-    fn target(&self) -> Option<&'static Module> {
-        Some(self.target)
-    }
-}
-
+about_module!(WillPatchModule: items);
 impl WillPatch for WillPatchModule {}
 
 event!(
@@ -99,16 +74,6 @@ event!(
     entry_point = entry_points::WILL_PATCH_MODULE,
     families = [WillPatchEvents, PatchEvents],
 );
-
-impl fmt::Debug for WillPatchModule {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WillPatchModule")
-            .field("source", &self.source)
-            .field("target", &self.module_name())
-            .field("items", &self.items)
-            .finish()
-    }
-}
 
 /// An event: functions of one module have been replaced.
 ///
@@ -145,37 +110,13 @@ impl DidPatchModule {
         Self { source, target, items }
     }
 
-    /// The module's name.
-    pub fn module_name(&self) -> &'static str {
-        self.target.name()
-    }
-
-    /// Who offered the replacements.
-    pub fn source(&self) -> &Arc<dyn Source> {
-        &self.source
-    }
-
-    /// Whose functions they are for.
-    pub fn target(&self) -> &'static Module {
-        self.target
-    }
-
     /// The functions that were replaced, in order.
     pub fn items(&self) -> &[ItemName] {
         &self.items
     }
 }
 
-impl PatchEvent for DidPatchModule {
-    fn source(&self) -> Option<&Arc<dyn Source>> {
-        Some(&self.source)
-    }
-
-    fn target(&self) -> Option<&'static Module> {
-        Some(self.target)
-    }
-}
-
+about_module!(DidPatchModule: items);
 impl DidPatch for DidPatchModule {}
 
 event!(
@@ -183,13 +124,3 @@ event!(
     entry_point = entry_points::DID_PATCH_MODULE,
     families = [DidPatchEvents, PatchEvents],
 );
-
-impl fmt::Debug for DidPatchModule {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DidPatchModule")
-            .field("source", &self.source)
-            .field("target", &self.module_name())
-            .field("items", &self.items)
-            .finish()
-    }
-}
