@@ -1,4 +1,4 @@
-//! Notes the compiler and the commit in the program, so that a report can name both.
+//! Notes the compiler, its flags and the commit in the program, so that a report can name them.
 
 use std::process::Command;
 
@@ -8,6 +8,14 @@ fn main() {
     let commit = first_line("git", &["describe", "--always", "--dirty", "--abbrev=12"]);
     println!("cargo::rustc-env=LAB_RUSTC={}", rustc.as_deref().unwrap_or("unknown"));
     println!("cargo::rustc-env=LAB_COMMIT={}", commit.as_deref().unwrap_or("unknown"));
+    let set = |name: &str| std::env::var(name).unwrap_or_default();
+    let flags = [
+        set("TARGET"),
+        format!("opt-level {}", set("OPT_LEVEL")),
+        set("CARGO_ENCODED_RUSTFLAGS").replace('\u{1f}', " "),
+    ];
+    let flags: Vec<_> = flags.into_iter().filter(|flag| !flag.is_empty()).collect();
+    println!("cargo::rustc-env=LAB_FLAGS={}", flags.join(", "));
     // A new commit, and a change to anything that is measured.
     for path in ["HEAD", "logs/HEAD"] {
         if let Some(file) = first_line("git", &["rev-parse", "--git-path", path]) {

@@ -1,11 +1,15 @@
 //! The command line: what can be asked for, and which defaults that has.
 
+mod again;
+
+pub use again::again;
+
 use crate::{
-    churn, handoff,
+    churn, compare, count, environment, gate, handoff, manual, page,
     path::PathName,
-    registration,
+    registration, replay,
     rounds::Plan,
-    slots, survey,
+    run, slots, survey,
     watch::{
         cost,
         name::{FaultName, LoopName},
@@ -67,6 +71,24 @@ pub enum Command {
     WatchCost(WatchCostArgs),
     /// Calls through patch points, patched and not; what patching takes; calls while another thread patches
     Slots(SlotsArgs),
+    /// Latency and throughput: publishers, subscribers, churn, rate, duration; closed loop or a fixed rate
+    Run(run::Args),
+    /// Latency at the arrival times of a real log
+    Replay(replay::Args),
+    /// A page, a table or a plot of what the lab wrote
+    Report(page::Args),
+    /// Two files, or two builds, and whether the second is worse
+    Compare(compare::Args),
+    /// What was measured before, measured again: has anything become worse?
+    Gate(gate::Args),
+    /// What this machine can and cannot measure
+    Env(environment::Args),
+    /// Instructions for a publish, under callgrind; compared with those of before
+    Count(count::Args),
+    /// A script for a shell, that completes commands and options
+    Completions(manual::CompletionsArgs),
+    /// The manual, for `man`
+    Man(manual::ManArgs),
     /// Everything that is measured: all but watch, with their own defaults
     All(CommonArgs),
     /// One process of `lab paths`, which starts it
@@ -482,11 +504,9 @@ mod tests {
                 Some(Command::Paths(args)) => format!("{args:?}"),
                 Some(Command::Registration(args)) => format!("{args:?}"),
                 Some(Command::Churn(args)) => format!("{args:?}"),
-                Some(Command::All(args)) => format!("{args:?}"),
-                Some(Command::Take(args)) => format!("{args:?}"),
-                Some(Command::Watch(args)) => format!("{args:?}"),
                 Some(Command::WatchCost(args)) => format!("{args:?}"),
                 Some(Command::Slots(args)) => format!("{args:?}"),
+                Some(other) => panic!("{other:?} is no part of all"),
             };
             assert_eq!(parsed, defaults);
         };

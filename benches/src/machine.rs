@@ -1,10 +1,10 @@
 //! What the numbers were measured on and with: they mean nothing without it.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fs;
 
 /// The machine, the system, the build.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Machine {
     /// The processor's own name.
     pub cpu: String,
@@ -19,7 +19,10 @@ pub struct Machine {
     /// The commit it was built from, with `-dirty` when files differed from it.
     pub commit: String,
     /// `release`, or `debug` with assertions, whose numbers mean nothing.
-    pub profile: &'static str,
+    pub profile: String,
+    /// The target that it was built for, and the compiler's flags besides the profile's.
+    #[serde(default)]
+    pub flags: String,
     /// How signalpost orders its readers and writers on this system.
     pub barrier: String,
     /// Tasks that wanted a core in the last minute, before the measurement; none where unknown.
@@ -39,7 +42,8 @@ impl Machine {
             kernel: first_line("/proc/sys/kernel/osrelease"),
             rustc: env!("LAB_RUSTC").to_owned(),
             commit: env!("LAB_COMMIT").to_owned(),
-            profile: if cfg!(debug_assertions) { "debug" } else { "release" },
+            profile: if cfg!(debug_assertions) { "debug" } else { "release" }.to_owned(),
+            flags: env!("LAB_FLAGS").to_owned(),
             barrier: format!("{:?}", signalpost::stats().barrier).to_lowercase(),
             load: first_line("/proc/loadavg").split(' ').next().and_then(|load| load.parse().ok()),
         }
@@ -47,14 +51,14 @@ impl Machine {
 
     /// Three lines that head a report, and a warning each for what spoils the numbers.
     pub fn heading(&self) -> String {
-        let Self { cpu, cores, os, kernel, rustc, commit, profile, barrier, load } = self;
+        let Self { cpu, cores, os, kernel, rustc, commit, profile, flags, barrier, load } = self;
         let plural = if *cores == 1 { "" } else { "s" };
         let mut text = format!(
             "signalpost lab\n  machine  {cpu}, {cores} core{plural}; {os}, kernel {kernel}\n  \
-             build    {rustc}; commit {commit}; {profile}\n  \
+             build    {rustc}; commit {commit}; {profile}, {flags}\n  \
              barrier  {barrier}\n"
         );
-        if *profile == "debug" {
+        if profile == "debug" {
             text += "  warning  built without optimisation, these numbers mean nothing: use --release\n";
         }
         if let Some(load) = load.filter(|load| *load > *cores as f64 * 0.5) {
@@ -102,11 +106,11 @@ mod tests {
     #[test]
     fn the_heading_warns_of_what_spoils_the_numbers() {
         let mut machine = Machine::this();
-        (machine.profile, machine.cores, machine.load) = ("release", 2, Some(0.1));
+        (machine.profile, machine.cores, machine.load) = ("release".to_owned(), 2, Some(0.1));
         assert!(!machine.heading().contains("warning"));
         machine.load = Some(7.5);
         assert!(machine.heading().contains("busy (load 7.5 on 2 cores)"));
-        machine.profile = "debug";
+        machine.profile = "debug".to_owned();
         assert!(machine.heading().contains("use --release"));
     }
 }

@@ -3,7 +3,14 @@
 //! Owns the schema of what is measured, and where a document goes. Whether it can be written is found out
 //! before anything is measured; should it fail all the same, the report has been printed by then.
 
-use crate::{churn, handoff, machine::Machine, registration, slots, survey, target::Target, watch};
+use crate::{
+    churn, cli, handoff,
+    machine::Machine,
+    measure::{Curve, Measure},
+    registration, slots, survey,
+    target::Target,
+    watch,
+};
 use serde::Serialize;
 use std::{
     error::Error,
@@ -23,6 +30,16 @@ pub struct Document {
     pub schema: u32,
     /// Where and with what it was measured.
     pub machine: Machine,
+    /// The command as one would type it after `lab`, without what says where results go.
+    pub command: Vec<String>,
+    /// Whether it was broken off: then this is what was measured until then.
+    pub partial: bool,
+    /// What spoils the figures, in words.
+    pub warnings: Vec<String>,
+    /// What can be compared with another run's.
+    pub measures: Vec<Measure>,
+    /// What can be drawn.
+    pub curves: Vec<Curve>,
     /// What the command measured, if that has rows.
     pub rows: Rows,
     /// Rounds behind each of the rows of `lab paths`, in all processes.
@@ -48,6 +65,30 @@ pub struct Document {
     pub slots: Option<slots::Outcome>,
     /// All targets that could be judged.
     pub targets: Vec<Target>,
+}
+
+impl Document {
+    /// A document in which nothing was measured yet.
+    pub fn of(machine: Machine) -> Self {
+        Self {
+            schema: SCHEMA,
+            machine,
+            command: cli::again(std::env::args()),
+            partial: false,
+            warnings: Vec::new(),
+            measures: Vec::new(),
+            curves: Vec::new(),
+            rows: Rows::Paths(Vec::new()),
+            rounds: None,
+            processes: None,
+            registration: None,
+            churn: None,
+            handoff: None,
+            watch_cost: None,
+            slots: None,
+            targets: Vec::new(),
+        }
+    }
 }
 
 /// The rows of one command.

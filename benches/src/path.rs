@@ -9,8 +9,8 @@ use crate::{
         ArcSwapCache, ArcSwapGuard, CrossbeamEpoch, ParkingLotRwLock, RawLoop, Signals2, StdMutex, StdRwLock,
     },
     bus::{ByBus, ByTopic},
-    harness::Lane,
     ours::Signalpost,
+    pace::PacedLane,
     scenario::{Crowd, Event, Mixed, MixedTick, Same, Tick},
 };
 use clap::ValueEnum;
@@ -150,7 +150,7 @@ impl PathName {
     }
 
     /// The path with `subscribers` registered, ready to be timed.
-    pub fn lane(self, subscribers: usize) -> Box<dyn Lane> {
+    pub fn lane(self, subscribers: usize) -> Box<dyn PacedLane> {
         let same = Same(subscribers);
         let mixed = Mixed(subscribers);
         match self {

@@ -10,7 +10,12 @@ use super::{
     run::CannotRun,
     terminal::{self, Screen},
 };
-use crate::{cli::WatchArgs, output::Destination, table::Colour};
+use crate::{
+    cli::WatchArgs,
+    exit::{Exit, Performed},
+    output::Destination,
+    table::Colour,
+};
 use std::{
     io::{self, IsTerminal, Write},
     path::Path,
@@ -18,11 +23,11 @@ use std::{
     thread,
 };
 
-/// Runs it, shows it, writes what is to be written. Gives whether it came to its end and all is right.
+/// Runs it, shows it, writes what is to be written; regressed, with `--check`, unless it came to its end and all is right.
 ///
 /// # Errors
 /// In words, when a file cannot be written, or something cannot be started; all that could be was printed by then.
-pub fn perform(args: &WatchArgs) -> Result<bool, String> {
+pub fn perform(args: &WatchArgs) -> Performed {
     let settings = args.settings();
     if [&args.json, &args.html].into_iter().all(|path| path.as_deref() == Some(Path::new("-"))) {
         return Err("--json - and --html - both want standard output: give one of them a file".to_owned());
@@ -43,7 +48,8 @@ pub fn perform(args: &WatchArgs) -> Result<bool, String> {
     if let Some(to) = &mut page {
         html::write(&report, &history, to).map_err(|error| error.to_string())?;
     }
-    Ok(report.is_right() && ending == Ending::Ended)
+    let is_right = report.is_right() && ending == Ending::Ended;
+    Ok(if args.check && !is_right { Exit::Regressed } else { Exit::Fine })
 }
 
 fn open(path: &Path) -> Result<Destination, String> {

@@ -235,7 +235,8 @@ pub(super) mod sample {
             kernel: "6.1".to_owned(),
             rustc: "rustc 1.95.0".to_owned(),
             commit: "0123456789ab".to_owned(),
-            profile: "release",
+            profile: "release".to_owned(),
+            flags: String::new(),
             barrier: "membarrier".to_owned(),
             load: Some(0.25),
         }

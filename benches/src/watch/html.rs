@@ -69,7 +69,7 @@ pub fn page(report: &Report, history: &History) -> String {
 }
 
 fn facts(report: &Report, history: &History) -> Markup {
-    let Machine { cpu, cores, os, kernel, rustc, commit, profile, barrier, load } = &report.machine;
+    let Machine { cpu, cores, os, kernel, rustc, commit, profile, flags: _, barrier, load } = &report.machine;
     let load = load.map_or_else(|| UNKNOWN.to_owned(), |load| format!("{load:.2} tasks wanted a core"));
     let facts = [
         ("longest turn, T", words::milliseconds(report.max_blocking_ms)),

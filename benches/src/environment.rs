@@ -1,0 +1,19 @@
+//! `lab env`: what this machine can and cannot measure.
+
+use crate::{cli::CommonArgs, exit::Performed};
+
+/// Settings of `lab env`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// What every command takes.
+    #[command(flatten)]
+    pub common: CommonArgs,
+}
+
+/// Runs it.
+///
+/// # Errors
+/// In words, when it cannot be done.
+pub fn perform(_args: &Args) -> Performed {
+    Err("not built yet".to_owned())
+}

@@ -1,0 +1,14 @@
+//! `lab report`: a page, a table or a plot of what the lab wrote.
+
+mod args;
+
+use crate::exit::Performed;
+pub use args::Args;
+
+/// Runs it.
+///
+/// # Errors
+/// In words, when it cannot be done.
+pub fn perform(_args: &Args) -> Performed {
+    Err("not built yet".to_owned())
+}

@@ -1,0 +1,14 @@
+//! `lab run`: publishers x subscribers x churn x rate x duration; latencies and throughput.
+
+mod args;
+
+use crate::exit::Performed;
+pub use args::Args;
+
+/// Runs it.
+///
+/// # Errors
+/// In words, when it cannot be done.
+pub fn perform(_args: &Args) -> Performed {
+    Err("not built yet".to_owned())
+}

@@ -1,0 +1,106 @@
+//! What every command that measures does around its measurement: what cannot be written is refused first, the report is printed as
+//! it comes, the numbers are written last, so that a file that cannot be written costs no measurement.
+
+use crate::{
+    cli::CommonArgs,
+    exit::{Exit, Performed},
+    machine::Machine,
+    output::{Destination, Document},
+    progress::Progress,
+    stop,
+    table::Colour,
+};
+use std::io::{self, IsTerminal, Write};
+
+/// One command's run.
+#[derive(Debug)]
+pub struct Session {
+    /// Where it measures.
+    pub machine: Machine,
+    /// Where its progress goes.
+    pub progress: Progress,
+    /// How its report is coloured.
+    pub colour: Colour,
+    report: Report,
+    destination: Option<Destination>,
+    check: bool,
+}
+
+impl Session {
+    /// Opens what is to be written, listens for Ctrl-C, and prints the heading.
+    ///
+    /// # Errors
+    /// In words, when a file cannot be written.
+    pub fn open(common: &CommonArgs) -> Result<Self, String> {
+        let destination = common.json.as_deref().map(Destination::open).transpose();
+        let destination = destination.map_err(|error| error.to_string())?;
+        let (report, colour) = match &destination {
+            Some(destination) if destination.is_stdout() => Report::to(io::stderr()),
+            _ => Report::to(io::stdout()),
+        };
+        stop::listen();
+        let machine = Machine::this();
+        let progress = if common.quiet { Progress::silent() } else { Progress::automatic() };
+        let mut session = Self { progress, colour, report, destination, check: common.check, machine };
+        session.print(&session.machine.heading());
+        Ok(session)
+    }
+
+    /// Prints a part of the report. A failure is kept until the numbers are written.
+    pub fn print(&mut self, text: &str) {
+        self.report.print(text);
+    }
+
+    /// An empty document of this machine.
+    pub fn document(&self) -> Document {
+        Document::of(self.machine.clone())
+    }
+
+    /// Writes the numbers, and says how the command ended.
+    ///
+    /// # Errors
+    /// In words, when the numbers cannot be written or the report could not be printed.
+    pub fn close(mut self, document: &Document) -> Performed {
+        if document.partial {
+            self.print("\n  interrupted: this is what was measured until then, marked partial\n");
+        }
+        if let Some(destination) = &mut self.destination {
+            destination.write(document).map_err(|error| error.to_string())?;
+        }
+        if let Some(error) = self.report.failed {
+            return Err(format!("cannot print the report: {error}"));
+        }
+        Ok(match document {
+            _ if document.partial => Exit::Interrupted,
+            _ if self.check && document.targets.iter().any(|target| !target.met) => Exit::Regressed,
+            _ => Exit::Fine,
+        })
+    }
+}
+
+/// Where the report goes.
+struct Report {
+    to: Box<dyn Write>,
+    failed: Option<io::Error>,
+}
+
+impl std::fmt::Debug for Report {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Report").field("failed", &self.failed).finish_non_exhaustive()
+    }
+}
+
+impl Report {
+    fn to(stream: impl Write + IsTerminal + 'static) -> (Self, Colour) {
+        let colour = Colour::for_stream(&stream);
+        (Self { to: Box::new(stream), failed: None }, colour)
+    }
+
+    fn print(&mut self, text: &str) {
+        if self.failed.is_some() {
+            return;
+        }
+        let printed = self.to.write_all(text.as_bytes()).and_then(|()| self.to.flush());
+        self.failed = printed.err();
+    }
+}
