@@ -43,7 +43,7 @@ pub struct Settings {
 }
 
 /// Percentiles in nanoseconds from the intended start.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Latency {
     /// Half of the events were faster.
     pub p50_ns: u64,
@@ -97,6 +97,9 @@ pub struct Outcome {
     pub quiet_phase_p999_ns: f64,
     /// What one look at the clock costs; every latency has about two of them in it.
     pub clock_ns: f64,
+    /// Each pair's phase without registrations, and its phase with them.
+    #[serde(skip)]
+    pub phases: Vec<[Latency; 2]>,
 }
 
 impl Settings {
@@ -110,17 +113,21 @@ impl Settings {
         ));
         let (mut quiet, mut churned) = (histogram(), histogram());
         let (mut differences, mut quiet_p999, mut changed) = (Vec::new(), Vec::new(), 0);
+        let mut phases = Vec::with_capacity(self.pairs);
         for pair in 0..self.pairs {
             let mut p999 = [0.0; 2];
+            let mut latencies = [Latency::default(); 2];
             for with in [pair % 2 == 1, pair % 2 == 0] {
                 let (phase, changes) = self.phase(with);
                 p999[usize::from(with)] = phase.value_at_quantile(0.999) as f64;
+                latencies[usize::from(with)] = Latency::of(&phase);
                 changed += changes;
                 let all = if with { &mut churned } else { &mut quiet };
                 all.add(phase).expect("both have the same bounds");
             }
             differences.push(p999[1] - p999[0]);
             quiet_p999.push(p999[0]);
+            phases.push(latencies);
             progress.advance();
         }
         progress.finish();
@@ -137,6 +144,7 @@ impl Settings {
             p999_difference_high_ns: quantile(&differences, 0.75),
             quiet_phase_p999_ns: median(&quiet_p999),
             clock_ns: clock_cost_ns(),
+            phases,
         }
     }
 

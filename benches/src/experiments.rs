@@ -6,7 +6,7 @@ use crate::{
     churn,
     cli::{ChurnArgs, CommonArgs, PathsArgs, RegistrationArgs, SlotsArgs, WatchCostArgs},
     exit::Performed,
-    handoff,
+    figures, handoff,
     output::Rows,
     registration, report,
     session::Session,
@@ -107,18 +107,21 @@ impl Experiments {
             let outcome = settings.run(&session.progress);
             session.print(&outcome.report(colour));
             targets.extend(outcome.targets());
+            document.measures.extend(figures::handoff(&outcome));
             document.handoff = Some(outcome);
         }
         if let Some(settings) = &self.registration {
             let outcome = settings.run(&session.progress);
             session.print(&outcome.report(colour));
             targets.extend(outcome.targets());
+            document.measures.extend(figures::registration(&outcome));
             document.registration = Some(outcome);
         }
         if let Some(settings) = &self.churn {
             let outcome = settings.run(&session.progress);
             session.print(&outcome.report(colour));
             targets.extend(outcome.targets());
+            document.measures.extend(figures::churn(&outcome));
             document.churn = Some(outcome);
         }
         if let Some(settings) = &self.watch_cost {
@@ -127,6 +130,7 @@ impl Experiments {
                 .map_err(|error| format!("cannot measure what watching costs: {error}"))?;
             session.print(&outcome.report(colour));
             targets.extend(outcome.targets());
+            document.measures.extend(figures::watch_cost(&outcome));
             document.watch_cost = Some(outcome);
         }
         if let Some(settings) = &self.slots {
@@ -136,6 +140,7 @@ impl Experiments {
             if self.survey.is_none() {
                 document.rows = Rows::Slots(outcome.rows.clone());
             }
+            document.measures.extend(figures::slots(&outcome));
             document.slots = Some(outcome);
         }
         session.print(&report::targets(&targets, colour));

@@ -138,6 +138,9 @@ pub struct Row {
     pub publish_p99_ns: f64,
     /// 999 of 1000.
     pub publish_p999_ns: f64,
+    /// What these are the middle of.
+    #[serde(skip)]
+    pub rounds: Vec<Sample>,
 }
 
 /// What came out.
@@ -152,13 +155,18 @@ pub struct Outcome {
 }
 
 /// One path in one round.
-#[derive(Clone, Copy, Debug, Default)]
-struct Sample {
-    rate: f64,
-    lost: f64,
-    p50: f64,
-    p99: f64,
-    p999: f64,
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Sample {
+    /// Events received in a second.
+    pub rate: f64,
+    /// Of 100 events, how many were not received.
+    pub lost: f64,
+    /// Half of the publishes took less; in nanoseconds, as the others.
+    pub p50: f64,
+    /// 99 of 100.
+    pub p99: f64,
+    /// 999 of 1000.
+    pub p999: f64,
 }
 
 impl Settings {
@@ -196,6 +204,7 @@ fn row(path: &Path, samples: &[Sample]) -> Row {
         publish_p50_ns: middle(|sample| sample.p50),
         publish_p99_ns: middle(|sample| sample.p99),
         publish_p999_ns: middle(|sample| sample.p999),
+        rounds: samples.to_vec(),
     }
 }
 

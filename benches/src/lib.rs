@@ -16,7 +16,7 @@
 //! | `target` | what must be reached |
 //! | `watch` | the monitor on real servers, with faults |
 //! | `verdict`, `report`, `table`, `progress` | what people see |
-//! | `output`, `measure`, `machine`, `environment` | what programs read, and where the numbers come from |
+//! | `output`, `measure`, `figures`, `machine`, `environment` | what programs read, and where the numbers come from |
 //! | `saved`, `compare`, `gate`, `page` | files read again: compared, judged, drawn |
 //! | `cli`, `session`, `stop`, `exit`, `manual` | the command line, and how a command begins and ends |
 
@@ -30,6 +30,7 @@ pub mod crew;
 pub mod environment;
 pub mod exit;
 pub mod experiments;
+pub mod figures;
 pub mod gate;
 pub mod handoff;
 pub mod harness;

@@ -67,21 +67,33 @@ pub struct Outcome {
     pub closure_bytes: usize,
     /// The bytes of one handle, wherever the program keeps it.
     pub handle_bytes: usize,
+    /// What these sum up, repeat by repeat.
+    #[serde(skip)]
+    pub samples: Samples,
 }
 
-/// The samples of all repeats.
-#[derive(Default)]
-struct Samples {
-    one_by_one: Vec<f64>,
-    while_publishing: Vec<f64>,
+/// The samples of all repeats; times in seconds, named as in [`Outcome`].
+#[derive(Clone, Debug, Default)]
+pub struct Samples {
+    /// For all subscribers.
+    pub one_by_one: Vec<f64>,
+    /// For all subscribers.
+    pub while_publishing: Vec<f64>,
     publishes_meanwhile: u64,
-    one_edit: Vec<f64>,
-    cancelled: Vec<f64>,
-    cancelled_shuffled: Vec<f64>,
-    mutex_vec: Vec<f64>,
-    empty_bus: Vec<f64>,
-    crowded_bus: Vec<f64>,
-    bytes_each: Vec<f64>,
+    /// For all subscribers.
+    pub one_edit: Vec<f64>,
+    /// For all subscribers.
+    pub cancelled: Vec<f64>,
+    /// For all subscribers.
+    pub cancelled_shuffled: Vec<f64>,
+    /// For all subscribers.
+    pub mutex_vec: Vec<f64>,
+    /// For one subscriber.
+    pub empty_bus: Vec<f64>,
+    /// For one subscriber.
+    pub crowded_bus: Vec<f64>,
+    /// Of one subscriber.
+    pub bytes_each: Vec<f64>,
 }
 
 impl Settings {
@@ -121,6 +133,7 @@ impl Settings {
             bytes_each: median(&samples.bytes_each),
             closure_bytes: closure_bytes(),
             handle_bytes: size_of::<Subscription>(),
+            samples,
         }
     }
 
@@ -308,6 +321,7 @@ mod tests {
             bytes_each: 160.0,
             closure_bytes: 8,
             handle_bytes: 32,
+            samples: Samples::default(),
         };
         let met: Vec<_> = outcome.targets().iter().map(|target| target.met).collect();
         assert_eq!(met, [false, true, false, true, false]);

@@ -81,6 +81,9 @@ pub struct Row {
     pub at_once_ns: f64,
     /// The middle of the rounds' differences to [`Path::Direct`] of that.
     pub at_once_over_direct_ns: f64,
+    /// The rounds of both in nanoseconds: in turn, at once.
+    #[serde(skip)]
+    pub rounds: [Vec<f64>; 2],
 }
 
 /// The middle of the rounds' comparisons.
@@ -188,6 +191,7 @@ impl Row {
             over_direct_ns: in_turn.over(path, Path::Direct),
             at_once_ns: stats::median(at_once.at(path)),
             at_once_over_direct_ns: at_once.over(path, Path::Direct),
+            rounds: [in_turn.at(path).to_vec(), at_once.at(path).to_vec()],
         }
     }
 }

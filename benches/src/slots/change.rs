@@ -23,7 +23,7 @@ use points::slots::one;
 const CHANGES: u32 = 500;
 
 /// What came out; microseconds each.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Changes {
     /// A closure pushed and undone.
     pub closure_us: Spread,
@@ -33,15 +33,22 @@ pub struct Changes {
     pub over_sixteen_us: Spread,
     /// A scope made of one closure, entered and left.
     pub scope_us: Spread,
+    /// What these sum up, round by round.
+    #[serde(skip)]
+    pub samples: Samples,
 }
 
-/// The samples of all rounds.
-#[derive(Default)]
-struct Samples {
-    closure: Vec<f64>,
-    function: Vec<f64>,
-    over_sixteen: Vec<f64>,
-    scope: Vec<f64>,
+/// The samples of all rounds, in microseconds; named as in [`Changes`].
+#[derive(Clone, Debug, Default)]
+pub struct Samples {
+    /// A closure.
+    pub closure: Vec<f64>,
+    /// A plain function.
+    pub function: Vec<f64>,
+    /// A closure over 16 others.
+    pub over_sixteen: Vec<f64>,
+    /// A scope.
+    pub scope: Vec<f64>,
 }
 
 impl Changes {
@@ -70,6 +77,7 @@ impl Changes {
             function_us: Spread::of(&samples.function),
             over_sixteen_us: Spread::of(&samples.over_sixteen),
             scope_us: Spread::of(&samples.scope),
+            samples,
         })
     }
 

@@ -56,6 +56,9 @@ pub struct Cost {
     pub over_ns: Option<f64>,
     /// Times that of the lane without: the middle of the rounds' ratios.
     pub times: Option<f64>,
+    /// Nanoseconds a step, round by round.
+    #[serde(skip)]
+    pub rounds: Vec<f64>,
 }
 
 impl Settings {
@@ -101,6 +104,7 @@ impl Outcome {
                 ns: Spread::of(rounds(lane)),
                 over_ns: without.map(|without| stats::median(&stats::differences(rounds(lane), without))),
                 times: without.map(|without| stats::median(&stats::ratios(rounds(lane), without))),
+                rounds: rounds(lane).to_vec(),
             }
         };
         Self { rounds: times[0].len(), lanes: Lane::ALL.into_iter().map(cost).collect(), own }
@@ -114,7 +118,7 @@ impl Outcome {
     /// The table of this outcome.
     pub fn report(&self, colour: Colour) -> String {
         let mut table = Table::headed(["", "nanoseconds", "over", "times", "lowest..highest"]);
-        for Cost { lane, ns, over_ns, times } in &self.lanes {
+        for Cost { lane, ns, over_ns, times, .. } in &self.lanes {
             let or_empty = |text: Option<String>| Cell::from(text.unwrap_or_default());
             table.row([
                 lane.in_words().into(),
