@@ -229,6 +229,21 @@ impl Numbers {
 }
 
 impl Runtime {
+    fn new(handle: &Handle, hooks: TokioHooks, rings: bool) -> Self {
+        let metrics = handle.metrics();
+        hooks.drivers.0.get_or_init(|| (0..metrics.num_workers()).map(|_| AtomicU64::new(0)).collect());
+        Self {
+            metrics,
+            handle: handle.clone(),
+            hooks,
+            process: process::id(),
+            rings,
+            asked: Mutex::new(None),
+            asking: Arc::default(),
+            ended: AtomicBool::new(false),
+        }
+    }
+
     pub(crate) fn workers(&self) -> usize {
         self.metrics.num_workers()
     }
@@ -290,8 +305,20 @@ impl Runtime {
     }
 
     /// Whether it may be at rest between two calls of `block_on`, which its numbers do not tell from a block.
+    ///
+    /// A task that asks stops to count as one a moment before it stops to count as alive: who looks in between, while somebody calls
+    /// `block_on`, sees a task too many. So what does not look like rest is looked at again after a while.
     pub(crate) fn rests(&self) -> bool {
-        self.is_current_thread() && self.metrics.num_alive_tasks() <= self.asking.load(Relaxed)
+        const A_WHILE: Duration = Duration::from_millis(2);
+        let has_no_other_tasks = || {
+            let asking = self.asking.load(Relaxed);
+            self.metrics.num_alive_tasks() <= asking
+        };
+        self.is_current_thread()
+            && (has_no_other_tasks() || {
+                thread::sleep(A_WHILE);
+                has_no_other_tasks()
+            })
     }
 
     /// Has tasks say on which threads they run: at most once a second, and only of a runtime whose threads do not tell by
@@ -378,18 +405,8 @@ impl MonitorRef {
             Some(hooks) => (hooks.clone(), true),
             None => (TokioHooks::new(), false),
         };
-        let (hub, metrics) = (hooks.hub, handle.metrics());
-        hooks.drivers.0.get_or_init(|| (0..metrics.num_workers()).map(|_| AtomicU64::new(0)).collect());
-        let runtime = Runtime {
-            metrics,
-            handle: handle.clone(),
-            hooks,
-            process: process::id(),
-            rings,
-            asked: Mutex::new(None),
-            asking: Arc::default(),
-            ended: AtomicBool::new(false),
-        };
+        let hub = hooks.hub;
+        let runtime = Runtime::new(handle, hooks, rings);
         runtime.ask_threads();
         self.watch(hub, name, Source::Tokio(runtime))
     }
@@ -454,4 +471,26 @@ fn count_of_a_runtime() -> Result<(), String> {
         ));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_runtime_without_tasks_rests_also_while_those_that_ask_come_and_go() {
+        let runtime = Builder::new_current_thread().build().unwrap();
+        let watched = Runtime::new(runtime.handle(), TokioHooks::new(), true);
+        let over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                while !over.load(Relaxed) {
+                    runtime.block_on(tokio::task::yield_now());
+                }
+            });
+            let rests = (0..20_000).all(|_| !watched.turns_out_to_be_over() && watched.rests());
+            over.store(true, Relaxed);
+            assert!(rests);
+        });
+    }
 }
