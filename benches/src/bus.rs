@@ -92,6 +92,11 @@ impl Crowded {
         assert_eq!(bus.len() - before, registered, "what is timed is what was asked for");
         Self { bus, topic }
     }
+
+    fn change(&self, salt: u64) -> bool {
+        drop(self.topic.subscribe(subscriber(salt)));
+        true
+    }
 }
 
 struct Enrol<'e>(ListEdit<'e, Tick, BoxError>, usize);
@@ -123,6 +128,10 @@ impl DispatchPath for ByBus {
     fn publisher(&self) -> &Bus {
         &self.0.bus
     }
+
+    fn change(&self, salt: u64) -> bool {
+        self.0.change(salt)
+    }
 }
 
 impl Publisher<Tick> for &Bus {
@@ -142,6 +151,10 @@ impl DispatchPath for ByTopic {
 
     fn publisher(&self) -> &Topic<Tick> {
         &self.0.topic
+    }
+
+    fn change(&self, salt: u64) -> bool {
+        self.0.change(salt)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     path::{DispatchPath, Publisher},
-    scenario::{Answer, Crowd, Event, Register},
+    scenario::{Answer, Crowd, Event, Register, subscriber},
 };
 use signalpost::{BoxError, Dispatcher, Edit};
 
@@ -46,6 +46,11 @@ impl<E: Event> DispatchPath for Signalpost<E> {
 
     fn publisher(&self) -> Self::Publisher<'_> {
         &self.0
+    }
+
+    fn change(&self, salt: u64) -> bool {
+        drop(self.0.subscribe(subscriber(salt)));
+        true
     }
 }
 

@@ -53,11 +53,19 @@ pub trait PacedLane: Lane {
     /// Publishes one event at each arrival, on this thread, spinning until it is due, and tells `each` when; gives how many publishes
     /// were stopped, which is a fault of the lab unless it is none.
     fn pace(&self, begin: Instant, arrivals: &mut dyn Arrivals, each: &mut dyn FnMut(Timed)) -> u64;
+
+    /// Registers one more subscriber and takes it out again, on this thread, while others publish; false where that cannot be done:
+    /// see `PathName::can_change`.
+    fn change(&self, salt: u64) -> bool;
 }
 
 impl<P: DispatchPath> PacedLane for P {
     fn pace(&self, begin: Instant, arrivals: &mut dyn Arrivals, each: &mut dyn FnMut(Timed)) -> u64 {
         publish_at::<P>(&mut self.publisher(), begin, arrivals, each)
+    }
+
+    fn change(&self, salt: u64) -> bool {
+        DispatchPath::change(self, salt)
     }
 }
 

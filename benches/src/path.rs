@@ -6,7 +6,8 @@
 
 use crate::{
     baseline::{
-        ArcSwapCache, ArcSwapGuard, CrossbeamEpoch, ParkingLotRwLock, RawLoop, Signals2, StdMutex, StdRwLock,
+        ArcSwapCache, ArcSwapGuard, CrossbeamEpoch, LeftRight, ParkingLotRwLock, RawLoop, Seize, Signals2,
+        StdMutex, StdRwLock,
     },
     bus::{ByBus, ByTopic},
     ours::Signalpost,
@@ -32,6 +33,13 @@ pub(crate) trait DispatchPath: Send + Sync {
 
     /// A view for one publishing thread, made on that thread.
     fn publisher(&self) -> Self::Publisher<'_>;
+
+    /// Registers one more subscriber and takes it out again, as its users would, while others publish; false where that cannot be
+    /// done, as [`PathName::can_change`] says.
+    fn change(&self, salt: u64) -> bool {
+        let _ = salt;
+        false
+    }
 }
 
 /// Publishes for one thread.
@@ -55,6 +63,10 @@ pub enum PathName {
     ArcSwapCache,
     /// `crossbeam_epoch::pin` and an atomic pointer
     CrossbeamEpoch,
+    /// The crate seize: enter a collector, and an atomic pointer
+    Seize,
+    /// The crate left-right: two copies of the list
+    LeftRight,
     /// `std::sync::RwLock`, read-locked during the walk
     StdRwlock,
     /// `parking_lot::RwLock`, read-locked during the walk
@@ -81,12 +93,14 @@ pub const MIXED_FROM: usize = 16;
 
 impl PathName {
     /// Every path, in the order of the reports.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::RawLoop,
         Self::Signalpost,
         Self::ArcSwapGuard,
         Self::ArcSwapCache,
         Self::CrossbeamEpoch,
+        Self::Seize,
+        Self::LeftRight,
         Self::StdRwlock,
         Self::ParkingLotRwlock,
         Self::StdMutex,
@@ -105,6 +119,8 @@ impl PathName {
             Self::ArcSwapGuard => "arc-swap-guard",
             Self::ArcSwapCache => "arc-swap-cache",
             Self::CrossbeamEpoch => "crossbeam-epoch",
+            Self::Seize => "seize",
+            Self::LeftRight => "left-right",
             Self::StdRwlock => "std-rwlock",
             Self::ParkingLotRwlock => "parking-lot-rwlock",
             Self::StdMutex => "std-mutex",
@@ -138,6 +154,11 @@ impl PathName {
         )
     }
 
+    /// Whether subscribers can come and go while publishers publish.
+    pub const fn can_change(self) -> bool {
+        !matches!(self, Self::RawLoop | Self::RawLoopMixed)
+    }
+
     /// Whether the path is measured with so many subscribers and publishers.
     pub const fn is_measured_at(self, subscribers: usize, publishers: usize) -> bool {
         match self {
@@ -159,6 +180,8 @@ impl PathName {
             Self::ArcSwapGuard => Box::new(ArcSwapGuard::with(same)),
             Self::ArcSwapCache => Box::new(ArcSwapCache::with(same)),
             Self::CrossbeamEpoch => Box::new(CrossbeamEpoch::with(same)),
+            Self::Seize => Box::new(Seize::with(same)),
+            Self::LeftRight => Box::new(LeftRight::with(same)),
             Self::StdRwlock => Box::new(StdRwLock::with(same)),
             Self::ParkingLotRwlock => Box::new(ParkingLotRwLock::with(same)),
             Self::StdMutex => Box::new(StdMutex::with(same)),
@@ -233,12 +256,62 @@ mod tests {
     }
 
     #[test]
+    fn a_change_leaves_as_many_subscribers_as_there_were() {
+        fn calls_after_changes<P: DispatchPath>() -> usize {
+            let calls = Arc::new(AtomicUsize::new(0));
+            let path = P::with(Counting(calls.clone()));
+            let mut publisher = path.publisher();
+            for salt in 0..3 {
+                assert!(path.change(salt));
+                publisher.publish(P::Event::EVENT);
+            }
+            calls.load(Relaxed)
+        }
+        assert_eq!(calls_after_changes::<Signalpost<Tick>>(), 6);
+        assert_eq!(calls_after_changes::<ArcSwapGuard>(), 6);
+        assert_eq!(calls_after_changes::<ArcSwapCache>(), 6);
+        assert_eq!(calls_after_changes::<CrossbeamEpoch>(), 6);
+        assert_eq!(calls_after_changes::<Seize>(), 6);
+        assert_eq!(calls_after_changes::<LeftRight>(), 6);
+        assert_eq!(calls_after_changes::<StdRwLock>(), 6);
+        assert_eq!(calls_after_changes::<ParkingLotRwLock>(), 6);
+        assert_eq!(calls_after_changes::<StdMutex>(), 6);
+        assert_eq!(calls_after_changes::<Signals2>(), 6);
+        assert_eq!(calls_after_changes::<ByBus>(), 6);
+        assert_eq!(calls_after_changes::<ByTopic>(), 6);
+    }
+
+    #[test]
+    fn subscribers_come_and_go_where_the_name_says_so_and_nowhere_else() {
+        for name in PathName::ALL {
+            assert_eq!(name.lane(4).change(7), name.can_change(), "{name}");
+        }
+    }
+
+    /// Two subscribers that count.
+    struct Counting(Arc<AtomicUsize>);
+
+    impl<E: Event> Crowd<E> for Counting {
+        fn register_in(self, to: &mut impl Register<E>) {
+            for _ in 0..2 {
+                let calls = self.0.clone();
+                to.register(move |_: &E| -> Answer {
+                    calls.fetch_add(1, Relaxed);
+                    Ok(())
+                });
+            }
+        }
+    }
+
+    #[test]
     fn every_path_stops_at_the_first_error() {
         assert_eq!(publish_to_five::<RawLoop<Tick>>(), (false, 3));
         assert_eq!(publish_to_five::<Signalpost<Tick>>(), (false, 3));
         assert_eq!(publish_to_five::<ArcSwapGuard>(), (false, 3));
         assert_eq!(publish_to_five::<ArcSwapCache>(), (false, 3));
         assert_eq!(publish_to_five::<CrossbeamEpoch>(), (false, 3));
+        assert_eq!(publish_to_five::<Seize>(), (false, 3));
+        assert_eq!(publish_to_five::<LeftRight>(), (false, 3));
         assert_eq!(publish_to_five::<StdRwLock>(), (false, 3));
         assert_eq!(publish_to_five::<ParkingLotRwLock>(), (false, 3));
         assert_eq!(publish_to_five::<StdMutex>(), (false, 3));

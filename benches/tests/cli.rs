@@ -54,8 +54,8 @@ fn json_on_standard_output_has_the_schema_and_sends_the_table_to_standard_error(
         assert!(!document["machine"][key].is_null(), "machine.{key}");
     }
     let rows = document["rows"].as_array().unwrap();
-    // Eleven paths at 0, thirteen at 16, both by one and by two publishers.
-    assert_eq!(rows.len(), 2 * (11 + 13));
+    // Thirteen paths at 0, fifteen at 16, both by one and by two publishers.
+    assert_eq!(rows.len(), 2 * (13 + 15));
     for row in rows {
         assert!(row["path"].is_string(), "{row}");
         for key in ["subscribers", "publishers"] {
