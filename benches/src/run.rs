@@ -1,6 +1,10 @@
 //! `lab run`: publishers x subscribers x churn x rate x duration; latencies and throughput.
 
 mod args;
+pub mod case;
+pub mod log;
+pub mod rate;
+pub mod record;
 
 use crate::exit::Performed;
 pub use args::Args;
