@@ -51,6 +51,7 @@ pub trait Lane: Send + Sync {
 impl<P: DispatchPath> Lane for P {
     fn measure(&self, gate: &Gate, batch: Batch) -> Measured {
         let mut publisher = self.publisher();
+        publisher.saturate();
         let warm_up = (batch.publishes / 4).max(1);
         let (_, mut stopped) = lap::<P>(&mut publisher, warm_up);
         gate.start();
@@ -126,7 +127,7 @@ mod tests {
     #[test]
     fn a_batch_of_every_path_reaches_everyone() {
         for name in PathName::ALL {
-            let lane = name.lane(16);
+            let lane = name.lane(if name == PathName::Harness { 0 } else { 16 });
             let measured = lane.measure(&Gate::new(1), Batch { publishes: 3, laps: 2 });
             assert_eq!(measured.stopped, 0, "{name}");
             assert!(measured.ns > 0.0, "{name}");

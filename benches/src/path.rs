@@ -6,8 +6,9 @@
 
 use crate::{
     baseline::{
-        ArcSwapCache, ArcSwapGuard, CrossbeamEpoch, LeftRight, ParkingLotRwLock, RawLoop, Seize, Signals2,
-        StdMutex, StdRwLock,
+        ArcSwapCache, ArcSwapGuard, BusCrate, Crossbeam, CrossbeamEpoch, Disruptor, EventListeners, Flume,
+        LeftRight, Nothing, ParkingLotRwLock, RawLoop, Seize, Signals2, StdMutex, StdRwLock, ToWorker,
+        TokioBroadcast, Tracing,
     },
     bus::{ByBus, ByTopic},
     ours::Signalpost,
@@ -47,6 +48,10 @@ pub(crate) trait Publisher<E> {
     /// Gives the event to the subscribers in order until one stops it; true if none did. Every path inlines this into the
     /// timed loop, or one would pay for a call and its saved registers and another would not.
     fn publish(&mut self, event: &'static E) -> bool;
+
+    /// Before publishes follow each other as fast as they can: brings the path to where they will cost the same for as long as
+    /// that goes on. Nothing to do, but for a queue, which is filled.
+    fn saturate(&mut self) {}
 }
 
 /// A dispatch path by name, as on the command line and in reports.
@@ -83,17 +88,36 @@ pub enum PathName {
     Bus,
     /// `signalpost::Topic::publish`, on such a bus
     BusTopic,
+    /// `tracing::info!` with one field, to a layer that runs the subscribers
+    Tracing,
+    /// The crate event-listener: notifies all; the publisher's thread then runs each and listens again
+    EventListener,
+    /// `tokio::sync::broadcast`, a receiver a subscriber; the publisher's thread looks into all after each event
+    TokioBroadcast,
+    /// The crate bus, a reader a subscriber; the publisher's thread looks into all after each event
+    BusCrate,
+    /// The crate crossbeam-channel, bounded, to one thread that runs the subscribers; the queue is full
+    CrossbeamChannel,
+    /// The crate flume, in the same way
+    Flume,
+    /// The crate disruptor, one producer, one processor that runs the subscribers and spins; the ring is full
+    Disruptor,
+    /// The timed loop around nothing: a part of every other path's time
+    Harness,
 }
 
 /// Counts above this are measured with one publisher, and only on paths that are about the walk.
 pub const WALK_ONLY_ABOVE: usize = 10_000;
+
+/// Paths that take long for each subscriber are not measured with more than this.
+pub const SLOW_UP_TO: usize = 1_024;
 
 /// Fewer subscribers than this say nothing about mixed closure types.
 pub const MIXED_FROM: usize = 16;
 
 impl PathName {
     /// Every path, in the order of the reports.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 23] = [
         Self::RawLoop,
         Self::Signalpost,
         Self::ArcSwapGuard,
@@ -109,6 +133,14 @@ impl PathName {
         Self::SignalpostMixed,
         Self::Bus,
         Self::BusTopic,
+        Self::Tracing,
+        Self::EventListener,
+        Self::TokioBroadcast,
+        Self::BusCrate,
+        Self::CrossbeamChannel,
+        Self::Flume,
+        Self::Disruptor,
+        Self::Harness,
     ];
 
     /// As typed and printed.
@@ -129,34 +161,104 @@ impl PathName {
             Self::SignalpostMixed => "signalpost-mixed",
             Self::Bus => "bus",
             Self::BusTopic => "bus-topic",
+            Self::Tracing => "tracing",
+            Self::EventListener => "event-listener",
+            Self::TokioBroadcast => "tokio-broadcast",
+            Self::BusCrate => "bus-crate",
+            Self::CrossbeamChannel => "crossbeam-channel",
+            Self::Flume => "flume",
+            Self::Disruptor => "disruptor",
+            Self::Harness => "harness",
         }
     }
 
-    /// The raw loop over the same subscribers: what `over_raw` is measured from.
+    /// The raw loop over the same subscribers: what `over_raw` is measured from. The harness alone has nothing below it.
     pub const fn floor(self) -> Self {
         match self {
             Self::RawLoopMixed | Self::SignalpostMixed => Self::RawLoopMixed,
+            Self::Harness => Self::Harness,
             _ => Self::RawLoop,
         }
     }
 
-    /// Whether this is a raw loop: nothing could be registered while it runs, so it cannot win.
+    /// Whether this is what others are measured from: nothing could be registered while it runs, so it cannot win.
     pub const fn is_floor(self) -> bool {
-        matches!(self, Self::RawLoop | Self::RawLoopMixed)
+        matches!(self, Self::RawLoop | Self::RawLoopMixed | Self::Harness)
+    }
+
+    /// Whether a publish does what signalpost's does: the publishing thread runs the subscribers in order until one stops the
+    /// event, and the publisher learns of it.
+    pub const fn does_the_same(self) -> bool {
+        !matches!(
+            self,
+            Self::Tracing
+                | Self::EventListener
+                | Self::TokioBroadcast
+                | Self::BusCrate
+                | Self::CrossbeamChannel
+                | Self::Flume
+                | Self::Disruptor
+                | Self::Harness
+        )
     }
 
     /// Whether it takes part in the question who is fastest: not where it does other work than the rest, or is none that
     /// could be registered with.
     pub const fn competes(self) -> bool {
-        !matches!(
-            self,
-            Self::RawLoop | Self::RawLoopMixed | Self::SignalpostMixed | Self::Bus | Self::BusTopic
-        )
+        let other_scenario = matches!(self, Self::SignalpostMixed | Self::Bus | Self::BusTopic);
+        self.does_the_same() && !self.is_floor() && !other_scenario
     }
 
     /// Whether subscribers can come and go while publishers publish.
     pub const fn can_change(self) -> bool {
-        !matches!(self, Self::RawLoop | Self::RawLoopMixed)
+        self.does_the_same() && !self.is_floor()
+    }
+
+    /// What it does not do that signalpost does, and what it does instead; nothing for signalpost.
+    pub const fn lacks(self) -> &'static str {
+        match self {
+            Self::Signalpost | Self::SignalpostMixed | Self::Bus | Self::BusTopic => "",
+            Self::RawLoop | Self::RawLoopMixed => "nothing can be registered while a publisher exists",
+            Self::ArcSwapGuard => {
+                "a list and no more: no handles to cancel by, no word on who stopped an event"
+            }
+            Self::ArcSwapCache => {
+                "as arc-swap-guard; keeps replaced lists, and their subscribers, alive while a publisher is idle"
+            }
+            Self::CrossbeamEpoch => "as arc-swap-guard; its users write unsafe code",
+            Self::Seize => "as arc-swap-guard; its users write unsafe code",
+            Self::LeftRight => {
+                "as arc-swap-guard; registering waits for publishes: a subscriber that registers waits forever"
+            }
+            Self::StdRwlock | Self::ParkingLotRwlock => {
+                "registering and publishes wait for each other: a subscriber that registers waits forever"
+            }
+            Self::StdMutex => {
+                "publishers wait for each other: a subscriber that publishes or registers waits forever"
+            }
+            Self::Signals2 => {
+                "stops an event only with a combiner of one's own; clones the event for each subscriber"
+            }
+            Self::Tracing => {
+                "the publisher learns neither of errors nor of a stop; fields, not a value; layers are fixed at the start"
+            }
+            Self::EventListener => {
+                "carries no event; none can stop it, no errors to the publisher; a subscriber needs a thread or a task"
+            }
+            Self::TokioBroadcast => {
+                "none can stop an event, no errors to the publisher; who looks too late has lost some; needs a task each"
+            }
+            Self::BusCrate => {
+                "none can stop an event, no errors to the publisher; one publisher, which waits for the slowest"
+            }
+            Self::CrossbeamChannel | Self::Flume => {
+                "another thread runs the subscribers later: no errors to the publisher, who waits where the queue is full"
+            }
+            Self::Disruptor => {
+                "as crossbeam-channel; one publisher, subscribers are fixed at the start, and their thread spins"
+            }
+            Self::Harness => "calls nobody: what the timed loop itself takes",
+        }
     }
 
     /// Whether the path is measured with so many subscribers and publishers.
@@ -166,6 +268,13 @@ impl PathName {
             Self::RawLoopMixed | Self::SignalpostMixed => {
                 subscribers >= MIXED_FROM && subscribers <= WALK_ONLY_ABOVE
             }
+            Self::EventListener
+            | Self::TokioBroadcast
+            | Self::BusCrate
+            | Self::CrossbeamChannel
+            | Self::Flume
+            | Self::Disruptor => subscribers <= SLOW_UP_TO && publishers == 1,
+            Self::Harness => subscribers == 0,
             _ => subscribers <= WALK_ONLY_ABOVE,
         }
     }
@@ -190,6 +299,14 @@ impl PathName {
             Self::SignalpostMixed => Box::new(Signalpost::<MixedTick>::with(mixed)),
             Self::Bus => Box::new(ByBus::with(same)),
             Self::BusTopic => Box::new(ByTopic::with(same)),
+            Self::Tracing => Box::new(Tracing::with(same)),
+            Self::EventListener => Box::new(EventListeners::with(same)),
+            Self::TokioBroadcast => Box::new(TokioBroadcast::with(same)),
+            Self::BusCrate => Box::new(BusCrate::with(same)),
+            Self::CrossbeamChannel => Box::new(ToWorker::<Crossbeam>::with(same)),
+            Self::Flume => Box::new(ToWorker::<Flume>::with(same)),
+            Self::Disruptor => Box::new(Disruptor::with(same)),
+            Self::Harness => Box::new(Nothing::with(same)),
         }
     }
 }
@@ -247,11 +364,12 @@ mod tests {
         }
     }
 
-    /// Whether a publish reached all five, and how many it did reach.
+    /// Whether a publish said that it reached all five, and how many it did reach before the path was gone.
     fn publish_to_five<P: DispatchPath>() -> (bool, usize) {
         let calls = Arc::new(AtomicUsize::new(0));
         let path = P::with(Third(calls.clone()));
         let reached_all = path.publisher().publish(P::Event::EVENT);
+        drop(path);
         (reached_all, calls.load(Relaxed))
     }
 
@@ -284,7 +402,7 @@ mod tests {
     #[test]
     fn subscribers_come_and_go_where_the_name_says_so_and_nowhere_else() {
         for name in PathName::ALL {
-            assert_eq!(name.lane(4).change(7), name.can_change(), "{name}");
+            assert_eq!(name.lane(0).change(7), name.can_change(), "{name}");
         }
     }
 
@@ -304,19 +422,73 @@ mod tests {
     }
 
     #[test]
-    fn every_path_stops_at_the_first_error() {
-        assert_eq!(publish_to_five::<RawLoop<Tick>>(), (false, 3));
-        assert_eq!(publish_to_five::<Signalpost<Tick>>(), (false, 3));
-        assert_eq!(publish_to_five::<ArcSwapGuard>(), (false, 3));
-        assert_eq!(publish_to_five::<ArcSwapCache>(), (false, 3));
-        assert_eq!(publish_to_five::<CrossbeamEpoch>(), (false, 3));
-        assert_eq!(publish_to_five::<Seize>(), (false, 3));
-        assert_eq!(publish_to_five::<LeftRight>(), (false, 3));
-        assert_eq!(publish_to_five::<StdRwLock>(), (false, 3));
-        assert_eq!(publish_to_five::<ParkingLotRwLock>(), (false, 3));
-        assert_eq!(publish_to_five::<StdMutex>(), (false, 3));
-        assert_eq!(publish_to_five::<Signals2>(), (false, 3));
-        assert_eq!(publish_to_five::<ByBus>(), (false, 3));
-        assert_eq!(publish_to_five::<ByTopic>(), (false, 3));
+    fn every_path_that_does_the_same_stops_at_the_first_error_and_says_so() {
+        let stopped = [
+            publish_to_five::<RawLoop<Tick>>(),
+            publish_to_five::<Signalpost<Tick>>(),
+            publish_to_five::<ArcSwapGuard>(),
+            publish_to_five::<ArcSwapCache>(),
+            publish_to_five::<CrossbeamEpoch>(),
+            publish_to_five::<Seize>(),
+            publish_to_five::<LeftRight>(),
+            publish_to_five::<StdRwLock>(),
+            publish_to_five::<ParkingLotRwLock>(),
+            publish_to_five::<StdMutex>(),
+            publish_to_five::<Signals2>(),
+            publish_to_five::<RawLoop<MixedTick>>(),
+            publish_to_five::<Signalpost<MixedTick>>(),
+            publish_to_five::<ByBus>(),
+            publish_to_five::<ByTopic>(),
+        ];
+        assert_eq!(stopped, [(false, 3); 15]);
+        assert_eq!(PathName::ALL.into_iter().filter(|name| name.does_the_same()).count(), stopped.len());
+    }
+
+    #[test]
+    fn with_an_inbox_each_all_are_reached_and_the_publisher_hears_of_no_error() {
+        assert_eq!(publish_to_five::<EventListeners>(), (true, 5));
+        assert_eq!(publish_to_five::<TokioBroadcast>(), (true, 5));
+        assert_eq!(publish_to_five::<BusCrate>(), (true, 5));
+    }
+
+    #[test]
+    fn a_layer_or_a_worker_stops_at_the_first_error_and_the_publisher_hears_of_none() {
+        assert_eq!(publish_to_five::<Tracing>(), (true, 3));
+        assert_eq!(publish_to_five::<ToWorker<Crossbeam>>(), (true, 3));
+        assert_eq!(publish_to_five::<ToWorker<Flume>>(), (true, 3));
+        assert_eq!(publish_to_five::<Disruptor>(), (true, 3));
+    }
+
+    #[test]
+    fn the_harness_alone_calls_nobody() {
+        assert_eq!(publish_to_five::<Nothing>(), (true, 0));
+    }
+
+    #[test]
+    fn who_does_other_work_does_not_compete_and_everyone_says_what_it_lacks() {
+        for name in PathName::ALL {
+            assert!(name.does_the_same() || !name.competes(), "{name}");
+            let ours = matches!(
+                name,
+                PathName::Signalpost | PathName::SignalpostMixed | PathName::Bus | PathName::BusTopic
+            );
+            assert_eq!(name.lacks().is_empty(), ours, "{name}");
+        }
+    }
+
+    #[test]
+    fn all_that_was_published_to_a_worker_is_worked_off_before_the_lane_is_gone() {
+        fn worked_off<P: DispatchPath<Event = Tick>>() -> usize {
+            let calls = Arc::new(AtomicUsize::new(0));
+            let path = P::with(Counting(calls.clone()));
+            let mut publisher = path.publisher();
+            (0..5_000).for_each(|_| assert!(publisher.publish(Tick::EVENT)));
+            drop(publisher);
+            drop(path);
+            calls.load(Relaxed)
+        }
+        assert_eq!(worked_off::<ToWorker<Crossbeam>>(), 10_000);
+        assert_eq!(worked_off::<ToWorker<Flume>>(), 10_000);
+        assert_eq!(worked_off::<Disruptor>(), 10_000);
     }
 }

@@ -30,6 +30,13 @@ pub struct Tick {
     value: u64,
 }
 
+impl Tick {
+    /// With this value: for who is given the value and not the event.
+    pub(crate) const fn of(value: u64) -> Self {
+        Self { value }
+    }
+}
+
 impl Event for Tick {
     const EVENT: &'static Self = &Self { value: 0x9E37_79B9_7F4A_7C15 };
 

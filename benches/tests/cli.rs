@@ -54,8 +54,8 @@ fn json_on_standard_output_has_the_schema_and_sends_the_table_to_standard_error(
         assert!(!document["machine"][key].is_null(), "machine.{key}");
     }
     let rows = document["rows"].as_array().unwrap();
-    // Thirteen paths at 0, fifteen at 16, both by one and by two publishers.
-    assert_eq!(rows.len(), 2 * (13 + 15));
+    // At 0 subscribers 21 paths by one publisher and 15 by two; at 16, with the mixed and without the harness alone, 22 and 16.
+    assert_eq!(rows.len(), 21 + 15 + 22 + 16);
     for row in rows {
         assert!(row["path"].is_string(), "{row}");
         for key in ["subscribers", "publishers"] {
