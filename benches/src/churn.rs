@@ -12,6 +12,7 @@ use crate::{
     progress::Progress,
     scenario::{Event, Same, Tick, subscriber},
     stats::{median, quantile},
+    stop,
     table::{Cell, Colour, Table, Tone, grouped, nanoseconds},
     target::Target,
 };
@@ -113,7 +114,7 @@ impl Settings {
         let (mut quiet, mut churned) = (histogram(), histogram());
         let (mut differences, mut quiet_p999, mut changed) = (Vec::new(), Vec::new(), 0);
         let mut phases = Vec::with_capacity(self.pairs);
-        for pair in 0..self.pairs {
+        for pair in stop::rounds(self.pairs) {
             let mut p999 = [0.0; 2];
             let mut latencies = [Latency::default(); 2];
             for with in [pair % 2 == 1, pair % 2 == 0] {
@@ -135,7 +136,7 @@ impl Settings {
             rate: self.rate,
             changes: self.changes,
             changed,
-            pairs: self.pairs,
+            pairs: differences.len(),
             quiet: Latency::of(&quiet),
             churned: Latency::of(&churned),
             p999_difference_ns: median(&differences),

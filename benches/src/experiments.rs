@@ -10,7 +10,7 @@ use crate::{
     output::Rows,
     registration, report,
     session::Session,
-    slots, survey, takes,
+    slots, stop, survey, takes,
     target::{self, Target},
     watch,
 };
@@ -103,28 +103,28 @@ impl Experiments {
             document.rounds = Some(settings.plan.rounds * processes);
             document.processes = Some(*processes);
         }
-        if let Some(settings) = &self.handoff {
+        if let Some(settings) = self.handoff.as_ref().filter(|_| !stop::is_asked()) {
             let outcome = settings.run(&session.progress);
             session.print(&outcome.report(colour));
             targets.extend(outcome.targets());
             document.measures.extend(figures::handoff(&outcome));
             document.handoff = Some(outcome);
         }
-        if let Some(settings) = &self.registration {
+        if let Some(settings) = self.registration.as_ref().filter(|_| !stop::is_asked()) {
             let outcome = settings.run(&session.progress);
             session.print(&outcome.report(colour));
             targets.extend(outcome.targets());
             document.measures.extend(figures::registration(&outcome));
             document.registration = Some(outcome);
         }
-        if let Some(settings) = &self.churn {
+        if let Some(settings) = self.churn.as_ref().filter(|_| !stop::is_asked()) {
             let outcome = settings.run(&session.progress);
             session.print(&outcome.report(colour));
             targets.extend(outcome.targets());
             document.measures.extend(figures::churn(&outcome));
             document.churn = Some(outcome);
         }
-        if let Some(settings) = &self.watch_cost {
+        if let Some(settings) = self.watch_cost.as_ref().filter(|_| !stop::is_asked()) {
             let outcome = settings
                 .run(&session.progress)
                 .map_err(|error| format!("cannot measure what watching costs: {error}"))?;
@@ -133,7 +133,7 @@ impl Experiments {
             document.measures.extend(figures::watch_cost(&outcome));
             document.watch_cost = Some(outcome);
         }
-        if let Some(settings) = &self.slots {
+        if let Some(settings) = self.slots.as_ref().filter(|_| !stop::is_asked()) {
             let outcome = settings.run(&session.progress)?;
             session.print(&outcome.report(colour));
             targets.extend(outcome.targets());
@@ -143,7 +143,12 @@ impl Experiments {
             document.measures.extend(figures::slots(&outcome));
             document.slots = Some(outcome);
         }
-        session.print(&report::targets(&targets, colour));
+        document.partial = stop::is_asked();
+        if document.partial && document.is_empty() {
+            session.print("\n  interrupted before the first round was complete: nothing was measured\n");
+        } else {
+            session.print(&report::targets(&targets, colour));
+        }
         document.targets = targets;
         session.close(&document)
     }

@@ -8,6 +8,7 @@ use crate::{
     crew::{cores_apart, pin_to},
     progress::Progress,
     stats::{Shuffler, median},
+    stop,
     table::{Cell, Colour, Table, Tone, nanoseconds},
     target::Target,
 };
@@ -178,7 +179,7 @@ impl Settings {
         let mut samples = vec![Vec::new(); PATHS.len()];
         let mut order: Vec<usize> = (0..PATHS.len()).collect();
         let mut shuffler = Shuffler::new(self.seed);
-        for _ in 0..self.rounds {
+        for _ in stop::rounds(self.rounds) {
             shuffler.shuffle(&mut order);
             for &index in &order {
                 let (rate, lost) = throughput(PATHS[index].start, self.events, &cores);
@@ -190,7 +191,7 @@ impl Settings {
         }
         progress.finish();
         let paths = PATHS.iter().zip(&samples).map(|(path, samples)| row(path, samples)).collect();
-        Outcome { rounds: self.rounds, apart: cores.len() > 1, paths }
+        Outcome { rounds: samples[0].len(), apart: cores.len() > 1, paths }
     }
 }
 

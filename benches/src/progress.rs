@@ -4,7 +4,10 @@
 //! one. A process that measures for another one (`takes.rs`) tells it on standard output.
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use std::io::{self, IsTerminal, Write};
+use std::{
+    ffi::OsString,
+    io::{self, IsTerminal, Write},
+};
 
 /// Where progress goes.
 #[derive(Debug)]
@@ -22,9 +25,9 @@ enum Shown {
 pub const ROUND: &str = "round";
 
 impl Progress {
-    /// A bar if standard error is a terminal outside CI, else a line for each step.
+    /// A bar if standard error is a terminal that takes one, else a line for each step.
     pub fn automatic() -> Self {
-        if !io::stderr().is_terminal() || std::env::var_os("CI").is_some() {
+        if !io::stderr().is_terminal() || !takes_bars(|name| std::env::var_os(name)) {
             return Self(Shown::Lines);
         }
         let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
@@ -77,5 +80,26 @@ impl Progress {
         if let Shown::Bar(bar) = &self.0 {
             bar.finish_and_clear();
         }
+    }
+}
+
+/// Whether the environment lets a terminal have bars: not in CI, not with `NO_COLOR`, whose users want plain text, and not where
+/// nothing that was written can be taken back.
+fn takes_bars(variable: impl Fn(&str) -> Option<OsString>) -> bool {
+    let is_set = |name| variable(name).is_some_and(|value| !value.is_empty());
+    !is_set("CI") && !is_set("NO_COLOR") && variable("TERM").is_none_or(|term| term != "dumb")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_no_bar_in_ci_nor_without_colour_nor_on_a_dumb_terminal() {
+        let with = |name: &'static str, value: &'static str| {
+            takes_bars(move |asked| (asked == name).then(|| OsString::from(value)))
+        };
+        assert!(with("TERM", "xterm-256color") && with("OTHER", "") && with("NO_COLOR", ""));
+        assert!(!with("CI", "true") && !with("NO_COLOR", "1") && !with("TERM", "dumb"));
     }
 }

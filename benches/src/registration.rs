@@ -9,6 +9,7 @@ use crate::{
     progress::Progress,
     scenario::{Event, SharedSubscriber, Tick, subscriber},
     stats::{self, Shuffler, Spread, median},
+    stop,
     table::{Cell, Colour, Table, Tone, counted, grouped},
     target::Target,
 };
@@ -105,7 +106,7 @@ impl Settings {
         thread::scope(|scope| {
             let measuring = scope.spawn(|| {
                 pin_to(cores_apart().first().copied());
-                for repeat in 0..self.repeats {
+                for repeat in stop::rounds(self.repeats) {
                     self.one_by_one(&mut samples);
                     self.one_edit(repeat as u64, &mut samples);
                     self.while_publishing(&mut samples);
@@ -119,7 +120,7 @@ impl Settings {
         progress.finish();
         Outcome {
             count: self.count,
-            repeats: self.repeats,
+            repeats: samples.one_by_one.len(),
             one_by_one_s: Spread::of(&samples.one_by_one),
             while_publishing_s: Spread::of(&samples.while_publishing),
             publishes_meanwhile: samples.publishes_meanwhile,

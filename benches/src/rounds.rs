@@ -7,6 +7,7 @@ use crate::{
     crew::Crew,
     harness::{Batch, Lane, Measured},
     stats::Shuffler,
+    stop,
 };
 use std::time::Duration;
 
@@ -39,7 +40,8 @@ impl std::fmt::Debug for Entry<'_> {
     }
 }
 
-/// Nanoseconds a publish of every entry, round by round; `after_round` is told when one is done.
+/// Nanoseconds a publish of every entry, round by round; `after_round` is told when one is done. When somebody asks to end, the
+/// round is ended and the rest are left out: every entry has as many.
 ///
 /// # Panics
 /// When the crew is smaller than an entry's publishers.
@@ -54,7 +56,7 @@ pub fn measure<'env>(
     let mut times = vec![Vec::with_capacity(plan.rounds); entries.len()];
     let mut order: Vec<usize> = (0..entries.len()).collect();
     let mut shuffler = Shuffler::new(plan.seed);
-    for _ in 0..plan.rounds {
+    for _ in stop::rounds(plan.rounds) {
         shuffler.shuffle(&mut order);
         for &index in &order {
             let Entry { lane, publishers } = entries[index];

@@ -121,7 +121,7 @@ impl Settings {
         progress.advance();
         progress.finish();
         Ok(Outcome {
-            rounds: self.plan.rounds,
+            rounds: in_turn.at(Path::Direct).len(),
             copies: copies::COUNT,
             rows: Path::ALL.into_iter().map(|path| Row::of(path, &in_turn, &at_once)).collect(),
             beside: in_turn.beside(),

@@ -5,6 +5,7 @@
 use crate::{
     crew::{cores_apart, pin_to},
     stats::Spread,
+    stop,
     table::{Cell, Colour, Table, Tone},
 };
 use serde::Serialize;
@@ -61,7 +62,7 @@ impl Changes {
             pin_to(cores_apart().first().copied());
             let mut samples = Samples::default();
             round(&mut Samples::default()); // finds everything cold
-            for _ in 0..rounds {
+            for _ in stop::rounds(rounds) {
                 round(&mut samples);
                 after_round();
             }

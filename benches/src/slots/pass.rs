@@ -5,6 +5,7 @@
 use crate::{
     crew::{cores_apart, pin_to},
     stats::Spread,
+    stop,
     table::{Cell, Colour, Table, Tone, counted},
 };
 use serde::Serialize;
@@ -49,7 +50,7 @@ impl Passes {
         let modules = rounds.clamp(1, MODULES);
         let thread = thread::Builder::new().name("lab passes".to_owned()).spawn(move || {
             pin_to(cores_apart().first().copied());
-            (0..modules).map(|_| patch_twice()).collect::<Result<Vec<_>, _>>()
+            stop::rounds(modules).map(|_| patch_twice()).collect::<Result<Vec<_>, _>>()
         });
         let thread = thread.map_err(|error| format!("cannot start a thread that patches: {error}"))?;
         let times = thread.join().expect("patching does not panic")?;
@@ -58,7 +59,7 @@ impl Passes {
         };
         Ok(Self {
             slots: SLOTS,
-            modules,
+            modules: times.len(),
             first_ms: spread(|times| times.first),
             undo_ms: spread(|times| times.undo),
             second_ms: spread(|times| times.second),

@@ -3,7 +3,10 @@
 //! Owns the storm and what would show that a call saw half a change: a result whose parts do not belong together, a captured
 //! state that was dropped under a call, a call that entered what was undone before it began, a captured state that stays.
 
-use crate::crew::{cores_apart, pin_to};
+use crate::{
+    crew::{cores_apart, pin_to},
+    stop,
+};
 use serde::Serialize;
 use std::{
     hint::black_box,
@@ -129,7 +132,7 @@ struct Seen {
 }
 
 impl Storm {
-    /// Patches and undoes for so long. Only once at a time in a process, or the one sees the other's layers.
+    /// Patches and undoes for so long, or until somebody asks to end. Only once at a time in a process, or the one sees the other's layers.
     pub fn run(duration: Duration) -> Self {
         let counts = Arc::new(Counts::default());
         let (undone, over) = (AtomicU64::new(0), AtomicBool::new(false));
@@ -166,7 +169,7 @@ fn patch(duration: Duration, counts: &Arc<Counts>, undone: &AtomicU64) -> (u64, 
         slots::answer.push(Box::new(move |argument| captured.answer(argument)))
     };
     let (start, mut layers, mut cycles, mut most_alive) = (Instant::now(), ORIGINAL, 0, 0);
-    while start.elapsed() < duration {
+    while start.elapsed() < duration && (cycles == 0 || !stop::is_asked()) {
         for kind in 0..16 {
             layers += 2;
             let lower = push(layers - 1);

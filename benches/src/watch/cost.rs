@@ -13,6 +13,7 @@ pub mod own;
 use crate::{
     progress::Progress,
     stats::{self, Shuffler, Spread},
+    stop,
     table::{Cell, Colour, Table, Tone, nanoseconds},
 };
 use lanes::{Lane, Lanes};
@@ -78,6 +79,9 @@ impl Settings {
         progress.step("what watching costs");
         // One more than counts: the first finds everything cold.
         for round in 0..=self.rounds {
+            if round > 1 && stop::is_asked() {
+                break;
+            }
             shuffler.shuffle(&mut order);
             for lane in order {
                 let ns = lanes.step_ns(lane, self.steps);
@@ -88,7 +92,7 @@ impl Settings {
             progress.advance();
         }
         drop(lanes);
-        let own = Own::measure(&monitor, self.look, progress)?;
+        let own = if stop::is_asked() { None } else { Own::measure(&monitor, self.look, progress)? };
         progress.finish();
         Ok(Outcome::of(&times, own))
     }
@@ -130,7 +134,7 @@ impl Outcome {
         }
         let own = match &self.own {
             Some(own) => own.report(),
-            None => "  The system does not say what the monitor's own thread uses.\n".to_owned(),
+            None => "  What the monitor's own thread uses is not known: the system does not say, or there was no time.\n".to_owned(),
         };
         format!(
             "\n{}\n{}  Processor time of a poll, a turn, a check; median of {} rounds. Over and times: beside the lane above that \
