@@ -94,6 +94,9 @@ pub enum Command {
     /// One process of `lab paths`, which starts it
     #[command(hide = true)]
     Take(PathsArgs),
+    /// One process of `lab count`, which starts it under callgrind
+    #[command(hide = true)]
+    CountOne(count::subject::Args),
 }
 
 /// What every command takes.

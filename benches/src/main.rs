@@ -47,6 +47,7 @@ fn perform(cli: Cli) -> Performed {
         Command::Gate(args) => gate::perform(&args),
         Command::Env(args) => environment::perform(&args),
         Command::Count(args) => count::perform(&args),
+        Command::CountOne(args) => count::subject::perform(&args),
         Command::Completions(args) => manual::completions(&args),
         Command::Man(args) => manual::man(&args),
         Command::Take(args) => {

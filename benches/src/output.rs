@@ -4,7 +4,7 @@
 //! before anything is measured; should it fail all the same, the report has been printed by then.
 
 use crate::{
-    churn, cli, handoff,
+    churn, cli, count, handoff,
     machine::Machine,
     measure::{Curve, Measure},
     registration, slots, survey,
@@ -18,6 +18,7 @@ use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write},
     path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
 };
 
 /// Changes when a key is renamed, removed or gets another meaning; new keys do not change it.
@@ -63,6 +64,9 @@ pub struct Document {
     /// What `lab slots` measured, its rows too.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub slots: Option<slots::Outcome>,
+    /// What `lab count` counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub count: Option<count::Outcome>,
     /// All targets that could be judged.
     pub targets: Vec<Target>,
 }
@@ -86,8 +90,18 @@ impl Document {
             handoff: None,
             watch_cost: None,
             slots: None,
+            count: None,
             targets: Vec::new(),
         }
+    }
+
+    /// Whether nothing was measured.
+    pub fn is_empty(&self) -> bool {
+        let rows = match &self.rows {
+            Rows::Paths(rows) => rows.len(),
+            Rows::Slots(rows) => rows.len(),
+        };
+        rows + self.measures.len() == 0
     }
 }
 
@@ -174,6 +188,7 @@ impl Destination {
         draft.push(format!(".{}.part", std::process::id()));
         let draft = path.with_file_name(draft);
         File::create(&draft)?;
+        drafts(|drafts| drafts.push(draft.clone()));
         Ok(Self::Replaced { path: path.to_owned(), draft })
     }
 
@@ -213,6 +228,18 @@ impl Destination {
     }
 }
 
+/// The drafts that are there now, for a process that ends without going through its end.
+static DRAFTS: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+fn drafts(change: impl FnOnce(&mut Vec<PathBuf>)) {
+    change(&mut DRAFTS.lock().unwrap_or_else(PoisonError::into_inner));
+}
+
+/// Leaves nothing beside the files that were to be written, when the process is about to end at once.
+pub fn remove_drafts() {
+    drafts(|drafts| drafts.drain(..).for_each(|draft| drop(fs::remove_file(draft))));
+}
+
 fn write_all(to: &mut impl Write, text: &[u8]) -> io::Result<()> {
     to.write_all(text)?;
     to.flush()
@@ -222,7 +249,8 @@ impl Drop for Destination {
     fn drop(&mut self) {
         if let Self::Replaced { draft, .. } = self {
             // Gone already when the document was written.
-            let _ = fs::remove_file(draft);
+            let _ = fs::remove_file(&*draft);
+            drafts(|drafts| drafts.retain(|other| other != draft));
         }
     }
 }

@@ -4,7 +4,8 @@ use super::Cli;
 use clap::{ArgAction, ArgMatches, Command, CommandFactory, parser::ValueSource};
 
 /// What says where results go, or what becomes of them; the rest says what is measured.
-const NOT_MEASURED: [&str; 7] = ["json", "quiet", "check", "hlog", "hgrm", "csv", "html"];
+const NOT_MEASURED: [&str; 9] =
+    ["json", "quiet", "check", "hlog", "hgrm", "csv", "html", "baseline", "bless"];
 
 /// The command and its options as one would type them after `lab`, without what says where results go; empty where `args` is no
 /// command line of the lab. The first of `args` is the program.
