@@ -7,7 +7,7 @@ use crate::{
     churn, cli, count, handoff,
     machine::Machine,
     measure::{Curve, Measure},
-    registration, slots, survey,
+    registration, replay, slots, survey,
     target::Target,
     watch,
 };
@@ -67,6 +67,9 @@ pub struct Document {
     /// What `lab count` counted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub count: Option<count::Outcome>,
+    /// What `lab replay` measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replay: Option<replay::Outcome>,
     /// All targets that could be judged.
     pub targets: Vec<Target>,
 }
@@ -90,6 +93,7 @@ impl Document {
             handoff: None,
             watch_cost: None,
             slots: None,
+            replay: None,
             count: None,
             targets: Vec::new(),
         }
