@@ -99,6 +99,7 @@ impl Experiments {
             let measured = takes::run(settings, *processes, &session.progress)?;
             session.print(&report::survey(&measured, settings.plan.rounds, *processes, colour));
             targets.extend(target::of_survey(&measured));
+            document.measures.extend(measured.measures(settings.plan.rounds));
             document.rows = Rows::Paths(measured.rows());
             document.rounds = Some(settings.plan.rounds * processes);
             document.processes = Some(*processes);

@@ -9,10 +9,14 @@ use crate::{
     target::{Bound, Target},
     verdict::{self, Standing},
 };
+use std::collections::BTreeSet;
 
 /// A table for each count of publishers, and the verdict.
 pub fn survey(survey: &Survey, rounds: usize, processes: usize, colour: Colour) -> String {
     let mut text = String::new();
+    if survey.is_empty() {
+        return text;
+    }
     for publishers in survey.publishers() {
         let plural = if publishers == 1 { "" } else { "s at once" };
         let title = format!("{publishers} publisher{plural}: nanoseconds a publish, by subscribers");
@@ -30,13 +34,29 @@ pub fn survey(survey: &Survey, rounds: usize, processes: usize, colour: Colour) 
          rounds. spread: lowest and highest\n  round beside the median, worst column. The raw loop \
          is the floor: nothing can be registered with it.\n"
     );
-    if survey.publishers().iter().any(|&n| survey.paths(n).contains(&PathName::ArcSwapCache)) {
-        text += "  arc-swap-cache keeps replaced lists, and their subscribers, alive while a \
-                 publisher is idle.\n";
-    }
+    text += &lacking(survey);
     let verdict = verdict::in_words(survey);
     if !verdict.is_empty() {
         text += &format!("\n{}\n{verdict}", colour.paint(Tone::Good, "Who wins"));
+    }
+    text
+}
+
+/// What each path that was measured does not do.
+fn lacking(survey: &Survey) -> String {
+    let measured: BTreeSet<PathName> =
+        survey.publishers().into_iter().flat_map(|publishers| survey.paths(publishers)).collect();
+    let mut text = String::new();
+    if measured.iter().any(|path| !path.does_the_same()) {
+        text += "  ~ does other work: its time is not for the same as the others', and it takes no part in who wins.\n";
+    }
+    let lacking: Vec<_> = measured.into_iter().filter(|path| !path.lacks().is_empty()).collect();
+    if !lacking.is_empty() {
+        text += "  What each does not do that signalpost does:\n";
+    }
+    let width = lacking.iter().map(|path| path.as_str().len()).max().unwrap_or(0);
+    for path in lacking {
+        text += &format!("    {:width$}  {}\n", path.as_str(), path.lacks());
     }
     text
 }
@@ -50,7 +70,8 @@ fn paths(survey: &Survey, publishers: usize) -> Table {
         Table::headed([String::from("path")].into_iter().chain(head).chain([String::from("spread")]));
     for path in survey.paths(publishers) {
         let mut worst = (0.0_f64, 0.0_f64);
-        let mut cells = vec![Cell::from(path.as_str())];
+        let mark = if path.does_the_same() { "" } else { " ~" };
+        let mut cells = vec![Cell::from(format!("{path}{mark}"))];
         for (&count, standing) in counts.iter().zip(&standings) {
             cells.push(match survey.row(path, count, publishers) {
                 Some(row) => {
@@ -151,5 +172,31 @@ mod tests {
         assert_eq!(line("path"), ["path", "1", "100,000", "spread"]);
         assert_eq!(line("signalpost")[1..5], ["*3.00", "+1.00", "249,000", "-1,000"]);
         assert_eq!(line("std-mutex")[1..4], ["12.0", "+10.0", "-"]);
+        assert!(text.contains("std-mutex  publishers wait for each other"), "{text}");
+        assert!(
+            !text.contains('~') && !text.contains("flume"),
+            "only what was measured is explained: {text}"
+        );
+    }
+
+    #[test]
+    fn who_does_other_work_is_marked_and_wins_nothing_however_fast() {
+        let place = |path| Place { path, subscribers: 1, publishers: 1 };
+        let measured = Survey::of([
+            (place(PathName::RawLoop), vec![2.0; 3]),
+            (place(PathName::Signalpost), vec![3.0; 3]),
+            (place(PathName::StdMutex), vec![12.0; 3]),
+            (place(PathName::CrossbeamChannel), vec![1.0; 3]),
+        ]);
+        let text = survey(&measured, 3, 1, Colour(false));
+        let words = |path: &str| {
+            let line = text.lines().find(|line| line.trim_start().starts_with(path)).unwrap();
+            line.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(words("crossbeam-channel")[1..4], ["~", "1.00", "-1.00"]);
+        assert_eq!(words("signalpost")[1..3], ["*3.00", "+1.00"]);
+        assert!(text.contains("~ does other work"), "{text}");
+        assert!(text.contains("signalpost wins at 1"), "{text}");
+        assert_eq!(survey(&Survey::default(), 3, 1, Colour(false)), "");
     }
 }

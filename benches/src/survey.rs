@@ -5,14 +5,16 @@
 
 use crate::{
     crew::Crew,
+    measure::{Better, Measure, Unit},
     path::PathName,
     progress::Progress,
     rounds::{self, Entry, Plan},
     stats::{self, Spread},
+    stop,
     table::counted,
 };
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, thread};
+use std::{collections::BTreeMap, fmt, io, thread};
 
 /// What to measure.
 #[derive(Clone, Debug)]
@@ -37,6 +39,17 @@ pub struct Place {
     /// Threads that publish at once.
     pub publishers: usize,
 }
+
+impl fmt::Display for Place {
+    /// The name of its case in what is compared; it stays from release to release.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { path, subscribers, publishers } = self;
+        write!(f, "{path}, {}, {}", counted(*subscribers, "subscriber"), counted(*publishers, "publisher"))
+    }
+}
+
+/// From so many processes on, a process is what stands for itself: rounds within one have much in common.
+const ENOUGH_PROCESSES: usize = 5;
 
 impl Settings {
     /// All places with so many subscribers.
@@ -65,11 +78,32 @@ impl Settings {
         (self.subscribers.len() * self.plan.rounds) as u64
     }
 
-    /// Measures everything, in this process.
+    /// Measures everything, in this process; or what can be until somebody wants it to end.
     pub fn run(&self, progress: &Progress) -> Survey {
+        let mut survey = Survey::default();
+        let told = self.run_telling(progress, |part| {
+            survey.extend(part);
+            Ok(())
+        });
+        told.expect("nothing is written here");
+        survey
+    }
+
+    /// Measures everything, in this process, and tells what there is of each count of subscribers as soon as it is complete; or
+    /// of the last one what there is when somebody wants it to end.
+    ///
+    /// # Errors
+    /// Those of `tell`, which end it.
+    pub fn run_telling(
+        &self,
+        progress: &Progress,
+        mut tell: impl FnMut(Survey) -> io::Result<()>,
+    ) -> io::Result<()> {
         let publishers = self.publishers.iter().copied().max().unwrap_or(1);
-        let mut rounds = BTreeMap::new();
         for &subscribers in &self.subscribers {
+            if stop::is_asked() {
+                break;
+            }
             let places = self.places(subscribers);
             progress.step(&format!(
                 "{}, {}",
@@ -87,13 +121,13 @@ impl Settings {
                 let crew = Crew::start(scope, publishers);
                 rounds::measure(&crew, &entries, &self.plan, || progress.advance())
             });
-            rounds.extend(places.into_iter().zip(times));
+            tell(Survey::of(places.into_iter().zip(times)))?;
         }
-        Survey { rounds }
+        Ok(())
     }
 }
 
-/// Everything that was measured, round by round.
+/// Everything that was measured, round by round; a place that was not measured is not there.
 #[derive(Clone, Debug, Default)]
 pub struct Survey {
     rounds: BTreeMap<Place, Vec<f64>>,
@@ -116,12 +150,21 @@ pub struct Row {
     pub max_ns: f64,
     /// The middle of the rounds' differences to the raw loop over the same subscribers.
     pub over_raw_ns: f64,
+    /// Whether a publish does what signalpost's does; see [`PathName::does_the_same`].
+    pub does_the_same: bool,
+    /// What it does not do that signalpost does; see [`PathName::lacks`].
+    pub lacks: &'static str,
 }
 
 impl Survey {
     /// Of times measured elsewhere.
     pub fn of(rounds: impl IntoIterator<Item = (Place, Vec<f64>)>) -> Self {
-        Self { rounds: rounds.into_iter().collect() }
+        Self { rounds: rounds.into_iter().filter(|(_, rounds)| !rounds.is_empty()).collect() }
+    }
+
+    /// Whether nothing was measured.
+    pub fn is_empty(&self) -> bool {
+        self.rounds.is_empty()
     }
 
     /// Every place with its rounds.
@@ -154,7 +197,34 @@ impl Survey {
             min_ns: min,
             max_ns: max,
             over_raw_ns: stats::median(&stats::differences(rounds, floor)),
+            does_the_same: path.does_the_same(),
+            lacks: path.lacks(),
         })
+    }
+
+    /// What can be compared with another run's: nanoseconds a publish, and times the raw loop. One repeat a process if there are
+    /// [`ENOUGH_PROCESSES`], each of which had `each` rounds; else one a round.
+    pub fn measures(&self, each: usize) -> Vec<Measure> {
+        let repeats = |rounds: &[f64]| match rounds.len() / each.max(1) {
+            ..ENOUGH_PROCESSES => rounds.to_vec(),
+            _ => rounds.chunks(each).map(stats::median).collect(),
+        };
+        let measure = |place: &Place, metric: &str, unit, rounds: &[f64]| Measure {
+            case: place.to_string(),
+            metric: metric.to_owned(),
+            unit,
+            better: Better::Lower,
+            repeats: repeats(rounds),
+        };
+        let mut measures = Vec::new();
+        for (place, rounds) in &self.rounds {
+            measures.push(measure(place, "median", Unit::Nanoseconds, rounds));
+            let floor = self.rounds(place.path.floor(), place.subscribers, place.publishers);
+            if let Some(floor) = floor.filter(|_| !place.path.is_floor()) {
+                measures.push(measure(place, "ratio", Unit::Times, &stats::ratios(rounds, floor)));
+            }
+        }
+        measures
     }
 
     /// All rows, by publishers, subscribers, and then in the order of the paths.
@@ -242,5 +312,31 @@ mod tests {
         assert_eq!((ours.min_ns, ours.median_ns, ours.max_ns), (3.0, 6.0, 51.0));
         assert_eq!(ours.over_raw_ns, 1.0);
         assert_eq!(survey.over_floor(PathName::Signalpost, 1, 1), Some(1.5));
+    }
+
+    #[test]
+    fn a_process_is_one_repeat_where_there_are_five_and_a_round_where_there_are_fewer() {
+        let place = |path| Place { path, subscribers: 16, publishers: 1 };
+        let rounds: Vec<f64> = (0..15).map(f64::from).collect();
+        let survey = Survey::of([
+            (place(PathName::RawLoop), vec![2.0; 15]),
+            (place(PathName::Signalpost), rounds.clone()),
+        ]);
+        let named = |measures: &[Measure], metric: &str| {
+            let case = "signalpost, 16 subscribers, 1 publisher";
+            let found = measures.iter().find(|one| one.case == case && one.metric == metric);
+            found.map(|one| one.repeats.clone()).unwrap()
+        };
+        let by_process = survey.measures(3);
+        assert_eq!(named(&by_process, "median"), [1.0, 4.0, 7.0, 10.0, 13.0]);
+        assert_eq!(named(&by_process, "ratio"), [0.5, 2.0, 3.5, 5.0, 6.5]);
+        assert_eq!(named(&survey.measures(5), "median"), rounds);
+        assert_eq!(by_process.iter().filter(|one| one.metric == "ratio").count(), 1, "the floor has none");
+    }
+
+    #[test]
+    fn a_place_without_rounds_is_not_there() {
+        let place = Place { path: PathName::RawLoop, subscribers: 1, publishers: 1 };
+        assert!(Survey::of([(place, vec![])]).is_empty());
     }
 }

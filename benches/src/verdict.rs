@@ -1,7 +1,7 @@
 //! Who wins, in words.
 //!
 //! Owns the comparison of dispatchers with each other. The raw loops take no part: nothing could
-//! be registered with them. Nor do the mixed paths and the buses, which do other work.
+//! be registered with them. Nor do the mixed paths and the buses, whose scenario is another, and the paths that do other work.
 
 use crate::{
     path::{PathName, WALK_ONLY_ABOVE},
@@ -13,36 +13,32 @@ use std::fmt::Write;
 
 /// The fastest at one place, and those that cannot be told from it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Standing {
+pub struct Standing<T = PathName> {
     /// The lowest median.
-    pub winner: PathName,
+    pub winner: T,
     /// Whose differences to the winner are none in at least a quarter of the rounds.
-    pub level: Vec<PathName>,
+    pub level: Vec<T>,
 }
 
 /// Who is fastest at one place; none unless at least two dispatchers were measured there.
 pub fn standing(survey: &Survey, subscribers: usize, publishers: usize) -> Option<Standing> {
-    let rounds = |path| survey.rounds(path, subscribers, publishers);
-    let mut dispatchers: Vec<_> = survey
-        .paths(publishers)
-        .into_iter()
-        .filter(|path| path.competes())
-        .filter_map(|path| Some((path, stats::median(rounds(path)?))))
-        .collect();
-    if dispatchers.len() < 2 {
+    let paths = survey.paths(publishers).into_iter().filter(|path| path.competes());
+    let rounds = paths.filter_map(|path| Some((path, survey.rounds(path, subscribers, publishers)?)));
+    fastest(&rounds.collect::<Vec<_>>())
+}
+
+/// Who is fastest of those that were measured in the same rounds; none of fewer than two.
+pub fn fastest<T: Copy>(measured: &[(T, &[f64])]) -> Option<Standing<T>> {
+    if measured.len() < 2 {
         return None;
     }
-    dispatchers.sort_by(|a, b| a.1.total_cmp(&b.1));
-    let winner = dispatchers[0].0;
-    let level = dispatchers[1..]
-        .iter()
-        .map(|&(path, _)| path)
-        .filter(|&path| match (rounds(path), rounds(winner)) {
-            (Some(path), Some(best)) => stats::quantile(&stats::differences(path, best), 0.25) <= 0.0,
-            _ => false,
-        })
-        .collect();
-    Some(Standing { winner, level })
+    let mut by_median: Vec<_> =
+        measured.iter().map(|&(who, rounds)| (who, rounds, stats::median(rounds))).collect();
+    by_median.sort_by(|a, b| a.2.total_cmp(&b.2));
+    let (winner, best, _) = by_median[0];
+    let is_level = |rounds| stats::quantile(&stats::differences(rounds, best), 0.25) <= 0.0;
+    let others = by_median[1..].iter().filter(|(_, rounds, _)| is_level(rounds));
+    Some(Standing { winner, level: others.map(|&(who, ..)| who).collect() })
 }
 
 /// A few sentences for each count of publishers.
