@@ -310,7 +310,8 @@ fn storm(text: &str) -> Result<Duration, String> {
     time(text, range, "a time from 10ms to 1h, with its unit: 2s, 10min")
 }
 
-fn time(text: &str, range: RangeInclusive<Duration>, accepted: &str) -> Result<Duration, String> {
+/// Reads a time with its unit; what is not in the range is refused with what is accepted.
+pub(crate) fn time(text: &str, range: RangeInclusive<Duration>, accepted: &str) -> Result<Duration, String> {
     let time = humantime::parse_duration(text).map_err(|error| format!("{error}; expected {accepted}"))?;
     range.contains(&time).then_some(time).ok_or_else(|| format!("expected {accepted}"))
 }

@@ -7,7 +7,7 @@ use crate::{
     churn, cli, count, handoff,
     machine::Machine,
     measure::{Curve, Measure},
-    registration, replay, slots, survey,
+    registration, replay, run, slots, survey,
     target::Target,
     watch,
 };
@@ -70,6 +70,9 @@ pub struct Document {
     /// What `lab replay` measured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replay: Option<replay::Outcome>,
+    /// What `lab run` measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run: Option<run::Outcome>,
     /// All targets that could be judged.
     pub targets: Vec<Target>,
 }
@@ -95,6 +98,7 @@ impl Document {
             slots: None,
             replay: None,
             count: None,
+            run: None,
             targets: Vec::new(),
         }
     }

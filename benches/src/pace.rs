@@ -8,7 +8,7 @@ use crate::{
     harness::Lane,
     path::{DispatchPath, Publisher},
     scenario::Event,
-    stop,
+    stats, stop,
 };
 use hdrhistogram::Histogram;
 use std::{
@@ -134,14 +134,17 @@ pub(crate) fn histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(1, 3_600_000_000_000, 3).expect("the bounds are valid")
 }
 
-/// What one look at the clock costs, on average of many.
+/// What one look at the clock costs: the middle of several means of many, since this thread may lose its core in one of them.
 pub(crate) fn clock_cost_ns() -> f64 {
-    const LOOKS: u32 = 10_000;
-    let start = Instant::now();
-    for _ in 0..LOOKS {
-        black_box(Instant::now());
-    }
-    start.elapsed().as_nanos() as f64 / f64::from(LOOKS)
+    const LOOKS: u32 = 1_000;
+    let mean = |_| {
+        let start = Instant::now();
+        for _ in 0..LOOKS {
+            black_box(Instant::now());
+        }
+        start.elapsed().as_nanos() as f64 / f64::from(LOOKS)
+    };
+    stats::median(&(0..11).map(mean).collect::<Vec<_>>())
 }
 
 /// The loop of [`PacedLane::pace`]. Never inlined, so that it is compiled once for each path, alone.

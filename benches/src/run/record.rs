@@ -192,7 +192,7 @@ fn points(histogram: &Histogram<u64>, units: u64) -> Vec<(f64, f64)> {
 }
 
 /// Nanoseconds that so many of the events took at most.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Percentiles {
     /// Half of them.
     pub p50_ns: f64,
@@ -231,7 +231,7 @@ impl Percentiles {
 }
 
 /// What was recorded, in figures.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     /// Events that were published.
     pub events: u64,
