@@ -54,6 +54,7 @@ pub fn drawn(title: &str, rows: &[&Row], label: impl Fn(&Row) -> &str) -> Markup
     let by_metric = shown.iter().all(|row| row.metric == shown[0].metric);
     let standings: Vec<_> =
         (0..files).map(|file| if by_metric { standings(shown, file) } else { Vec::new() }).collect();
+    let none_is_ours = !shown.iter().any(|row| row.is_ours());
     let unit = shown.first().map_or(Unit::Nanoseconds, |row| row.unit);
     let described = shown.iter().map(|row| in_words(row, label(row))).collect::<Vec<_>>().join("; ");
     html! {
@@ -69,19 +70,22 @@ pub fn drawn(title: &str, rows: &[&Row], label: impl Fn(&Row) -> &str) -> Markup
                 @let top = ABOVE + row_height * place as f64 + BETWEEN / 2.0;
                 g.floor[row.is_floor()] {
                     title { (plain(&in_words(row, label(row)))) }
-                    text.name.ours[row.subject.starts_with("signalpost")] x="0" y=(number(top + files as f64 * thick / 2.0 + 4.0)) {
+                    text.name.ours[row.is_ours()] x="0" y=(number(top + files as f64 * thick / 2.0 + 4.0)) {
                         (plain(&shortened(label(row))))
                     }
                     @for (file, figure) in row.figures.iter().enumerate() {
                         @let middle = top + (file as f64 + 0.5) * thick;
                         @let standing = standings[file].get(place).copied().unwrap_or(Standing::Apart);
-                        g class=(class(file, files, row)) {
+                        g class=(class(file, files, row, none_is_ours)) {
                             @if files > 1 { text.count x=(NAMES + 3.0) y=(number(middle + 3.0)) { (file + 1) } }
                             @match figure {
                                 None => @if wordy { text.quiet x=(WIDTH) y=(number(middle + 4.0)) text-anchor="end" { "none" } },
                                 Some(figure) => {
+                                    @if figure.repeats > 1 && scale.is_log() {
+                                        (whisker(&scale, middle, thick, figure.spread.min, figure.spread.max))
+                                    }
                                     (bar(&scale, left, middle, thick, file, figure.spread.median))
-                                    @if figure.repeats > 1 {
+                                    @if figure.repeats > 1 && !scale.is_log() {
                                         (whisker(&scale, middle, thick, figure.spread.min, figure.spread.max))
                                     }
                                     @if wordy {
@@ -101,9 +105,9 @@ pub fn drawn(title: &str, rows: &[&Row], label: impl Fn(&Row) -> &str) -> Markup
 }
 
 /// In colour: the file's, or, with a single one, ours before the others'.
-fn class(file: usize, files: usize, row: &Row) -> String {
+fn class(file: usize, files: usize, row: &Row, none_is_ours: bool) -> String {
     match files {
-        1 if row.subject.starts_with("signalpost") || !row.competes() && !row.is_floor() => Mark(0).class(),
+        1 if row.is_ours() || none_is_ours => Mark(0).class(),
         1 => "other".to_owned(),
         _ => Mark(file).class(),
     }

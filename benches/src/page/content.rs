@@ -235,14 +235,26 @@ impl Row {
         ratio.is_finite().then_some(ratio)
     }
 
-    /// Whether its subject takes part in the question who is best. A raw loop does not, nor do paths that do other work.
-    pub fn competes(&self) -> bool {
-        PathName::ALL.iter().find(|path| path.as_str() == self.subject).is_none_or(|path| path.competes())
+    /// The dispatch path that it is about, if it is about one.
+    pub fn path(&self) -> Option<PathName> {
+        PathName::ALL.into_iter().find(|path| path.as_str() == self.subject)
     }
 
-    /// Whether it is the raw loop, with which nobody can register.
+    /// Whether its subject takes part in the question who is best. A raw loop does not, nor do paths that do other work.
+    pub fn competes(&self) -> bool {
+        self.path().is_none_or(PathName::competes)
+    }
+
+    /// Whether it is a floor, with which nobody can register.
     pub fn is_floor(&self) -> bool {
-        PathName::ALL.iter().any(|path| path.as_str() == self.subject && path.is_floor())
+        self.path().is_some_and(PathName::is_floor)
+    }
+
+    /// Whether it is signalpost, in one of its ways.
+    pub fn is_ours(&self) -> bool {
+        let path = self.path();
+        self.subject.starts_with("signalpost")
+            || path.is_some_and(|path| matches!(path, PathName::Bus | PathName::BusTopic))
     }
 }
 
@@ -276,24 +288,27 @@ impl Group {
     }
 }
 
-/// How each of these rows, all of one figure, stands in one file.
+/// How each of these rows, all of one figure, stands in one file. Of several that are best alike the first is.
 pub fn standings(rows: &[&Row], file: usize) -> Vec<Standing> {
-    let figure = |row: &Row| row.figures[file].filter(|_| row.competes());
-    let competing: Vec<_> = rows.iter().filter_map(|row| Some((row.better, figure(row)?))).collect();
+    // What is times something else says nothing of who is faster.
+    let figure = |row: &Row| row.figures[file].filter(|_| row.competes() && row.unit != Unit::Times);
+    let competing: Vec<_> =
+        rows.iter().enumerate().filter_map(|(place, row)| Some((place, row.better, figure(row)?))).collect();
     let best = competing.iter().copied().reduce(|best, other| {
-        let (a, b) = (best.1.median(), other.1.median());
-        let is_better = if best.0 == Better::Lower { b < a } else { b > a };
+        let (a, b) = (best.2.median(), other.2.median());
+        let is_better = if best.1 == Better::Lower { b < a } else { b > a };
         if is_better { other } else { best }
     });
-    let Some((_, best)) = best.filter(|_| competing.len() > 1) else {
+    let Some((winner, _, best)) = best.filter(|_| competing.len() > 1) else {
         return vec![Standing::Apart; rows.len()];
     };
     let level =
         |figure: &Figure| figure.spread.min <= best.spread.max && best.spread.min <= figure.spread.max;
     rows.iter()
-        .map(|row| match figure(row) {
+        .enumerate()
+        .map(|(place, row)| match figure(row) {
             None => Standing::Apart,
-            Some(figure) if figure.median() == best.median() => Standing::Best,
+            Some(_) if place == winner => Standing::Best,
             Some(figure) if level(&figure) => Standing::Level,
             Some(_) => Standing::Behind,
         })
@@ -354,6 +369,16 @@ mod tests {
             standings(&report(vec![file]).chapters[0].groups[0].metrics()[0], 0),
             [Standing::Behind, Standing::Best]
         );
+    }
+
+    #[test]
+    fn of_those_that_are_best_alike_the_first_is_and_the_others_are_level() {
+        let mut file = saved();
+        file.measures = ["a", "b"].map(|case| median(case, 5.0)).into();
+        let standings = |file| standings(&report(vec![file]).chapters[0].groups[0].metrics()[0], 0);
+        assert_eq!(standings(file.clone()), [Standing::Best, Standing::Level]);
+        file.measures.iter_mut().for_each(|measure| measure.unit = Unit::Times);
+        assert_eq!(standings(file), [Standing::Apart; 2], "a multiple of something else wins nothing");
     }
 
     #[test]

@@ -56,13 +56,14 @@ pub fn page(report: &Report) -> String {
                         ul.findings { @for finding in words::findings(report) { li { (plain(&finding)) } } }
                         p.quiet {
                             "Medians of the repeats. ★ is the best of those that can be subscribed to, = level with it: their repeats overlap. "
-                            "A raw loop is the floor, and wins nothing."
+                            "A raw loop is the floor and wins nothing, nor does what does other work."
                             @if report.compares() { " Ratios are to the first file; `lab compare` says whether one is more than chance." }
                         }
                         @if report.compares() { (legend(&report.names().collect::<Vec<_>>())) }
                     }
                     section { h2 { "Measured on" } (machines(report)) }
                     @for chapter in &chapters { (chapter) }
+                    (lacks(report))
                     @if left.get() == 0 { p.remark { "Only the first " (DRAWINGS) " drawings are on this page; the tables have every figure." } }
                 }
                 footer.quiet { "Written by lab " (env!("CARGO_PKG_VERSION")) " of signalpost." }
@@ -70,6 +71,24 @@ pub fn page(report: &Report) -> String {
         }
     };
     page.into_string()
+}
+
+/// What each path does not do: figures of those that do other work are not to be set beside each other unknowingly.
+fn lacks(report: &Report) -> Markup {
+    let mut paths: Vec<_> =
+        report.rows().filter_map(Row::path).filter(|path| !path.lacks().is_empty()).collect();
+    paths.sort_unstable();
+    paths.dedup();
+    html! {
+        @if !paths.is_empty() {
+            section {
+                h2 { "What the other paths do not do" }
+                dl.lacks {
+                    @for path in paths { dt { (path.as_str()) } dd { (path.lacks()) } }
+                }
+            }
+        }
+    }
 }
 
 fn remarks(report: &Report) -> Markup {
@@ -129,8 +148,12 @@ fn chapter(report: &Report, chapter: &Chapter, left: &Counter<usize>) -> Markup 
         section {
             h2 { (plain(words::title(chapter))) }
             (curve_charts(report, chapter, left))
-            @for table in tables::overview(report, chapter) { (grid(&table, report.compares())) }
-            (bar_charts(report, chapter, left))
+            @let tables = tables::overview(report, chapter);
+            @let drawings = bar_charts(report, chapter, left);
+            // Of several files the table is long.
+            @if report.compares() { (drawings) }
+            @for table in &tables { (grid(table, report.compares())) }
+            @if !report.compares() { (drawings) }
             @if !everything.rows.is_empty() {
                 details {
                     summary { "All " (everything.rows.len()) " figures with their spread" }
@@ -263,7 +286,7 @@ fn grid(grid: &Grid, compares: bool) -> Markup {
                 thead { tr { @for (place, head) in grid.head.iter().enumerate() { th.number[place >= grid.names] scope="col" { (plain(head)) } } } }
                 tbody {
                     @for row in shown {
-                        tr.ours[!compares && row[0].text.starts_with("signalpost")] {
+                        tr.ours[!compares && row[0].text == "signalpost"] {
                             @for (place, cell) in row.iter().enumerate() {
                                 @if place == 0 { th scope="row" { (plain(&cell.text)) } }
                                 @else if place < grid.names { td { (plain(&cell.text)) } }

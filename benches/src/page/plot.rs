@@ -17,8 +17,11 @@ use std::collections::BTreeMap;
 
 /// Units of the drawing: for names, for a column and the part of it that is a scale.
 const NAMES: f64 = 150.0;
-const COLUMN: f64 = 116.0;
-const POINTS: f64 = 52.0;
+const COLUMN: f64 = 126.0;
+const POINTS: f64 = 50.0;
+/// From the left of a column to its scale, and from its right to the end of its figures.
+const INSET: f64 = 8.0;
+const STAR: f64 = 20.0;
 const EDGE: f64 = 14.0;
 const ROW: f64 = 22.0;
 const HEAD: f64 = 74.0;
@@ -26,7 +29,7 @@ const LINE: f64 = 16.0;
 /// Columns, at most.
 const COLUMNS: usize = 6;
 /// A letter of the words below takes about so much.
-const LETTER: f64 = 5.9;
+const LETTER: f64 = 6.5;
 const OURS: &str = "signalpost";
 const STYLE: &str = include_str!("plot.css");
 
@@ -50,8 +53,8 @@ pub fn drawn(report: &Report) -> Result<String, String> {
     let publishers = if chapter.title.is_empty() { String::new() } else { format!(", {}", chapter.title) };
     let title = format!("Nanoseconds a publish, by number of subscribers{publishers}");
     let mut words = vec![
-        "Median of fresh processes, its spread, and ★ for the fastest. Each column has its own logarithmic scale. Dashed: the raw loop, \
-         a Vec of closures to which nobody can subscribe."
+        "Points: medians, with their spread; each column has its own logarithmic scale. ★: the fastest. Dashed: the raw loop, a Vec of \
+         closures to which nobody can subscribe."
             .to_owned(),
         table.verdict(),
     ];
@@ -127,7 +130,7 @@ impl Column<'_> {
             .flat_map(|(_, figure, _)| [figure.spread.min, figure.spread.max])
             .chain(self.floor);
         let (low, high) = all.fold((f64::INFINITY, 0.0_f64), |(low, high), ns| (low.min(ns), high.max(ns)));
-        Scale::log(low, high, from, from + POINTS)
+        Scale::log(low, high, from + INSET, from + INSET + POINTS)
     }
 }
 
@@ -234,7 +237,7 @@ impl<'a> Table<'a> {
 fn column(column: &Column<'_>, place: usize, bottom: f64) -> Markup {
     let x = NAMES + COLUMN * place as f64;
     html! {
-        text.head x=(number(x + COLUMN - 16.0)) y=(HEAD - 10.0) text-anchor="end" { (counted(column.subscribers)) }
+        text.head x=(number(x + COLUMN - STAR)) y=(HEAD - 10.0) text-anchor="end" { (counted(column.subscribers)) }
         @if let Some(floor) = column.floor {
             @let at = number(column.scale(x).at(floor));
             line.floor x1=(at) x2=(at) y1=(HEAD - 4.0) y2=(number(bottom)) {}
@@ -250,10 +253,10 @@ fn cell(column: &Column<'_>, name: &str, place: usize, y: f64) -> Markup {
             @let spread = figure.spread;
             line.whisker x1=(number(scale.at(spread.min))) x2=(number(scale.at(spread.max))) y1=(number(y)) y2=(number(y)) {}
             circle.point cx=(number(scale.at(spread.median))) cy=(number(y)) r="4" {}
-            text.figure.best[*standing == Standing::Best] x=(number(x + COLUMN - 16.0)) y=(number(y + 4.0)) text-anchor="end" {
+            text.figure.best[*standing == Standing::Best] x=(number(x + COLUMN - STAR)) y=(number(y + 4.0)) text-anchor="end" {
                 (exact(spread.median, row.unit))
             }
-            @if *standing == Standing::Best { text.star x=(number(x + COLUMN - 14.0)) y=(number(y + 4.0)) { "★" } }
+            @if *standing == Standing::Best { text.star x=(number(x + COLUMN - STAR + 2.0)) y=(number(y + 4.0)) { "★" } }
         }
     }
 }

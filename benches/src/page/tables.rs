@@ -7,7 +7,7 @@ use super::{
     content::{Chapter, Figure, Group, Report, Row, Standing, standings, unit_in_words},
     words::{self, exact},
 };
-use crate::table::grouped;
+use crate::{measure::Unit, table::grouped};
 use std::collections::HashMap;
 
 /// Chapters with more kinds of figures than this have these as columns, not the subscribers.
@@ -144,15 +144,19 @@ fn compared(report: &Report, chapter: &Chapter) -> Grid {
         head.push(name.to_owned());
         head.extend((file > 0).then(|| "ratio".to_owned()));
     }
-    let rows = each(chapter, |row, standing_of| {
-        let of = |(file, figure): (usize, &Option<Figure>)| {
-            let text = figure.map_or_else(String::new, |figure| exact(figure.median(), row.unit));
-            let ratio =
-                (file > 0).then(|| Cell::plain(row.ratio(file).map_or_else(String::new, words::ratio)));
-            std::iter::once(Cell { text, standing: Some(standing_of(file)) }).chain(ratio)
-        };
-        row.figures.iter().enumerate().flat_map(of).collect()
-    });
+    let rows = each(
+        chapter,
+        |unit| unit != Unit::Times,
+        |row, standing_of| {
+            let of = |(file, figure): (usize, &Option<Figure>)| {
+                let text = figure.map_or_else(String::new, |figure| exact(figure.median(), row.unit));
+                let ratio =
+                    (file > 0).then(|| Cell::plain(row.ratio(file).map_or_else(String::new, words::ratio)));
+                std::iter::once(Cell { text, standing: Some(standing_of(file)) }).chain(ratio)
+            };
+            row.figures.iter().enumerate().flat_map(of).collect()
+        },
+    );
     Grid { title: "medians, and their ratio to the first file's".to_owned(), head, names, rows }
 }
 
@@ -165,22 +169,26 @@ pub fn all(report: &Report, chapter: &Chapter) -> Grid {
         head.extend(["median", "lowest", "highest", "repeats"].map(|what| format!("{of}{what}")));
         head.extend((file > 0).then(|| format!("{of}ratio")));
     }
-    let rows = each(chapter, |row, _| {
-        let of = |(file, figure): (usize, &Option<Figure>)| {
-            let texts = match figure {
-                None => [const { String::new() }; 4],
-                Some(Figure { spread, repeats }) => [
-                    exact(spread.median, row.unit),
-                    exact(spread.min, row.unit),
-                    exact(spread.max, row.unit),
-                    grouped(*repeats),
-                ],
+    let rows = each(
+        chapter,
+        |_| true,
+        |row, _| {
+            let of = |(file, figure): (usize, &Option<Figure>)| {
+                let texts = match figure {
+                    None => [const { String::new() }; 4],
+                    Some(Figure { spread, repeats }) => [
+                        exact(spread.median, row.unit),
+                        exact(spread.min, row.unit),
+                        exact(spread.max, row.unit),
+                        grouped(*repeats),
+                    ],
+                };
+                let ratio = (file > 0).then(|| row.ratio(file).map_or_else(String::new, words::ratio));
+                texts.into_iter().chain(ratio).map(Cell::plain).collect::<Vec<_>>()
             };
-            let ratio = (file > 0).then(|| row.ratio(file).map_or_else(String::new, words::ratio));
-            texts.into_iter().chain(ratio).map(Cell::plain).collect::<Vec<_>>()
-        };
-        row.figures.iter().enumerate().flat_map(of).collect()
-    });
+            row.figures.iter().enumerate().flat_map(of).collect()
+        },
+    );
     Grid { title: "all figures".to_owned(), head, names, rows }
 }
 
@@ -191,12 +199,16 @@ fn named(chapter: &Chapter) -> Vec<String> {
     heads.into_iter().flatten().map(str::to_owned).collect()
 }
 
-/// A row for each figure: its names, then what `cells` says of it, which is told how it stands in each file.
-fn each(chapter: &Chapter, cells: impl Fn(&Row, &dyn Fn(usize) -> Standing) -> Vec<Cell>) -> Vec<Vec<Cell>> {
+/// A row for each figure of these units: its names, then what `cells` says of it, which is told how it stands in each file.
+fn each(
+    chapter: &Chapter,
+    wanted: impl Fn(Unit) -> bool,
+    cells: impl Fn(&Row, &dyn Fn(usize) -> Standing) -> Vec<Cell>,
+) -> Vec<Vec<Cell>> {
     let counted = chapter.groups.iter().any(|group| group.subscribers.is_some());
     let mut all = Vec::new();
     for group in &chapter.groups {
-        for rows in group.metrics() {
+        for rows in group.metrics().into_iter().filter(|rows| wanted(rows[0].unit)) {
             let files = rows.first().map_or(0, |row| row.figures.len());
             let standings: Vec<_> = (0..files).map(|file| standings(&rows, file)).collect();
             for (place, row) in rows.iter().enumerate() {

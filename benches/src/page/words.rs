@@ -123,19 +123,26 @@ fn against_the_first(report: &Report, file: usize) -> String {
         let of = ratios.iter().filter(|(row, ratio)| row.metric == metric && *ratio > 0.0);
         of.map(|&(_, ratio)| ratio).collect::<Vec<_>>()
     };
+    let mut told = false;
     for metric in ["median", "p50", "p99", "throughput", "instructions"] {
         let of = of(metric);
         if !of.is_empty() {
-            write!(text, "; {metric} {} in the geometric mean", ratio(stats::geometric_mean(&of)))
-                .expect("a string takes text");
+            write!(
+                text,
+                "{} {metric} {}",
+                if told { "," } else { "; in the geometric mean" },
+                ratio(stats::geometric_mean(&of))
+            )
+            .expect("a string takes text");
+            told = true;
         }
     }
     text + "."
 }
 
-/// For each figure that has a best: who it is, with how many subscribers.
+/// For each figure that has a best: who it is, with how many subscribers. Files of which the same is true share a sentence.
 fn best(report: &Report, chapter: &Chapter) -> Vec<String> {
-    let mut kinds: Vec<(String, &'static str, Vec<Win<'_>>)> = Vec::new();
+    let mut kinds: Vec<(&Row, Vec<Win<'_>>)> = Vec::new();
     for group in &chapter.groups {
         for rows in group.metrics().into_iter().filter(|rows| is_told(rows[0])) {
             for file in 0..report.sources.len() {
@@ -145,84 +152,99 @@ fn best(report: &Report, chapter: &Chapter) -> Vec<String> {
                     with.map(|(row, _)| row.subject.as_str()).collect::<Vec<_>>()
                 };
                 let Some(&winner) = of(Standing::Best).first() else { continue };
-                let win = Win { file, winner, level: of(Standing::Level), subscribers: group.subscribers };
-                match kinds.iter_mut().find(|(metric, ..)| *metric == rows[0].metric) {
-                    Some((.., wins)) => wins.push(win),
-                    None => kinds.push((rows[0].metric.clone(), praise(rows[0]), vec![win])),
+                let shown = !of(Standing::Behind).is_empty();
+                let win =
+                    Win { file, winner, level: of(Standing::Level), shown, subscribers: group.subscribers };
+                match kinds
+                    .iter_mut()
+                    .find(|(row, _)| row.metric == rows[0].metric && row.unit == rows[0].unit)
+                {
+                    Some((_, wins)) => wins.push(win),
+                    None => kinds.push((rows[0], vec![win])),
                 }
             }
         }
     }
-    let mut sentences = Vec::new();
-    for (metric, praise, wins) in kinds {
+    let mut sentences: Vec<(String, Vec<&str>)> = Vec::new();
+    for (row, wins) in kinds {
+        let place = if chapter.title.is_empty() { String::new() } else { format!("{}, ", chapter.title) };
         for (file, name) in report.names().enumerate() {
             let wins: Vec<_> = wins.iter().filter(|win| win.file == file).collect();
             if wins.is_empty() {
                 continue;
             }
-            let place =
-                [chapter.title.clone(), if report.compares() { name.to_owned() } else { String::new() }];
-            let place: Vec<_> = place.into_iter().filter(|part| !part.is_empty()).collect();
-            let place =
-                if place.is_empty() { metric.clone() } else { format!("{}, {metric}", place.join(", ")) };
-            sentences.push(format!("{place}: {}.", winners(&wins, praise)));
+            let sentence = format!("{place}{}: {}.", row.metric, winners(&wins, praise(row)));
+            match sentences.iter_mut().find(|(known, _)| *known == sentence) {
+                Some((_, names)) => names.push(name),
+                None => sentences.push((sentence, vec![name])),
+            }
         }
     }
-    sentences
+    let files = report.sources.len();
+    let named = |(sentence, names): (String, Vec<&str>)| match names.len() {
+        _ if files == 1 => sentence,
+        all if all == files => format!("In each file: {sentence}"),
+        _ => format!("In {}: {sentence}", listed(&names)),
+    };
+    sentences.into_iter().map(named).collect()
 }
 
 struct Win<'a> {
     file: usize,
     winner: &'a str,
     level: Vec<&'a str>,
+    /// Whether anybody is behind.
+    shown: bool,
     subscribers: Option<u64>,
 }
 
-/// `signalpost is fastest with 16 and 64 subscribers, arc-swap-cache with 1 (level: …)`.
+/// `signalpost is fastest with 16 and 64 subscribers (with 16 level: seize); arc-swap-cache with 1`.
 fn winners(wins: &[&Win<'_>], praise: &str) -> String {
     let mut by_winner: Vec<(&str, Vec<&Win<'_>>)> = Vec::new();
-    for win in wins {
+    for win in wins.iter().filter(|win| win.shown) {
         match by_winner.iter_mut().find(|(winner, _)| *winner == win.winner) {
             Some((_, of)) => of.push(win),
             None => by_winner.push((win.winner, vec![win])),
         }
     }
     let mut parts = Vec::new();
-    for (place, (winner, of)) in by_winner.iter().enumerate() {
-        let verb = if place == 0 { format!(" is {praise}") } else { String::new() };
-        let counts: Vec<_> = of
-            .iter()
-            .map(|win| {
-                let count =
-                    win.subscribers.map(|count| grouped(usize::try_from(count).unwrap_or(usize::MAX)));
-                let level = if win.level.is_empty() {
-                    String::new()
-                } else {
-                    format!(" (level with {})", listed(&win.level))
-                };
-                (count, level)
-            })
-            .collect();
-        let with = match counts.as_slice() {
-            [(None, level)] => level.clone(),
-            counts => {
-                let words: Vec<_> = counts
-                    .iter()
-                    .map(|(count, level)| format!("{}{level}", count.as_deref().unwrap_or("unknown")))
-                    .collect();
-                let noun = if place > 0 {
-                    ""
-                } else if matches!(of[..], [Win { subscribers: Some(1), .. }]) {
-                    " subscriber"
-                } else {
-                    " subscribers"
-                };
-                format!(" with {}{noun}", listed(&words))
-            }
-        };
-        parts.push(format!("{winner}{verb}{with}"));
+    for (winner, of) in &by_winner {
+        let verb = if parts.is_empty() { format!(" is {praise}") } else { String::new() };
+        parts.push(format!("{winner}{verb}{}{}", with(of, parts.is_empty()), levels(of)));
+    }
+    let alike: Vec<_> = wins.iter().filter(|win| !win.shown).copied().collect();
+    if !alike.is_empty() {
+        parts.push(format!("no difference was shown{}", with(&alike, true)));
     }
     parts.join("; ")
+}
+
+/// ` with 1 and 16 subscribers`; nothing where that is unknown.
+fn with(wins: &[&Win<'_>], spelt_out: bool) -> String {
+    let counts: Vec<_> = wins.iter().filter_map(|win| Some(count(win.subscribers?))).collect();
+    let noun = match wins {
+        _ if !spelt_out => "",
+        [Win { subscribers: Some(1), .. }] => " subscriber",
+        _ => " subscribers",
+    };
+    if counts.is_empty() { String::new() } else { format!(" with {}{noun}", listed(&counts)) }
+}
+
+/// ` (with 16 level: seize)`; nothing where all others are behind.
+fn levels(wins: &[&Win<'_>]) -> String {
+    let level = |win: &&Win<'_>| {
+        let with = win
+            .subscribers
+            .filter(|_| wins.len() > 1)
+            .map(|subscribers| format!("with {} ", count(subscribers)));
+        format!("{}level: {}", with.unwrap_or_default(), listed(&win.level))
+    };
+    let levels: Vec<_> = wins.iter().filter(|win| !win.level.is_empty()).map(level).collect();
+    if levels.is_empty() { String::new() } else { format!(" ({})", levels.join("; ")) }
+}
+
+fn count(subscribers: u64) -> String {
+    grouped(usize::try_from(subscribers).unwrap_or(usize::MAX))
 }
 
 /// `a`, `a and b`, `a, b and c`; of many the first four.
@@ -308,12 +330,29 @@ mod tests {
         let findings = findings(&report);
         assert_eq!(
             findings[0],
-            "1.json against 0.json: better in 0 of 8 figures, worse in 8; median 1.10× in the geometric mean."
+            "1.json against 0.json: better in 0 of 8 figures, worse in 8; in the geometric mean median 1.10×."
         );
         assert_eq!(findings[1], "2.json has no figure in common with 0.json.");
         assert!(
-            findings[2].starts_with("1 publisher, 0.json, median: arc-swap-cache is fastest"),
+            findings[2].starts_with("In 0.json and 1.json: 1 publisher, median: arc-swap-cache is fastest"),
             "{findings:?}"
+        );
+    }
+
+    #[test]
+    fn who_is_level_with_the_best_is_said_and_so_is_that_no_difference_was_shown() {
+        let mut file = saved();
+        file.measures[5].repeats = vec![18.0, 20.3, 21.0];
+        assert_eq!(
+            findings(&report(vec![file.clone()])),
+            [
+                "1 publisher, median: arc-swap-cache is fastest with 1 subscriber; signalpost with 16 (level: arc-swap-cache)."
+            ]
+        );
+        file.measures.drain(6..);
+        assert_eq!(
+            findings(&report(vec![file.clone(), file])).last().unwrap(),
+            "In each file: 1 publisher, median: arc-swap-cache is fastest with 1 subscriber; no difference was shown with 16 subscribers."
         );
     }
 
