@@ -4,7 +4,7 @@
 //! before anything is measured; should it fail all the same, the report has been printed by then.
 
 use crate::{
-    churn, cli, count, handoff,
+    churn, cli, count, environment, handoff,
     machine::Machine,
     measure::{Curve, Measure},
     registration, replay, run, slots, survey,
@@ -70,6 +70,9 @@ pub struct Document {
     /// What `lab replay` measured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replay: Option<replay::Outcome>,
+    /// What `lab env` found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub environment: Option<environment::Outcome>,
     /// What `lab run` measured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run: Option<run::Outcome>,
@@ -97,6 +100,7 @@ impl Document {
             watch_cost: None,
             slots: None,
             replay: None,
+            environment: None,
             count: None,
             run: None,
             targets: Vec::new(),
