@@ -106,7 +106,7 @@ impl Arrivals for Even {
     fn next(&mut self) -> Option<u64> {
         let index = self.next;
         self.next += self.step;
-        (index < self.count).then(|| (index as f64 * self.period_ns) as u64)
+        (index < self.count).then_some((index as f64 * self.period_ns) as u64)
     }
 }
 

@@ -31,16 +31,15 @@ impl Files {
                     .to_owned(),
             );
         }
-        let written = hgrm.iter().map(|(_, path)| path.as_path()).chain(args.csv.as_deref());
-        let mut seen: Vec<&Path> = args.common.json.as_deref().into_iter().collect();
-        for path in written.chain(args.hlog.as_deref()) {
-            if seen.contains(&path) && !path.starts_with("/dev") {
-                return Err(format!(
-                    "'{}' is asked to hold two things\n\nexpected another FILE for each of --json, --hlog, --hgrm and --csv.",
-                    path.display()
-                ));
-            }
-            seen.push(path);
+        // As they are named, and, since several cases have a file each, as they are written.
+        let typed: Vec<&Path> = named.chain(args.common.json.as_deref()).collect();
+        let others = [&args.common.json, &args.csv, &args.hlog].into_iter().flatten().map(PathBuf::as_path);
+        let written: Vec<&Path> = hgrm.iter().map(|(_, path)| path.as_path()).chain(others).collect();
+        if let Some(path) = twice(&typed).or_else(|| twice(&written)) {
+            return Err(format!(
+                "'{}' is asked to hold two things\n\nexpected another FILE for each of --json, --hlog, --hgrm and --csv.",
+                path.display()
+            ));
         }
         let open = |path: &Path| Destination::open(path).map_err(|error| error.to_string());
         let hgrm = hgrm.iter().map(|(case, path)| Ok((*case, open(path)?))).collect::<Result<_, String>>()?;
@@ -64,5 +63,24 @@ impl Files {
             failed.extend(destination.write_text(&outcome.csv()).err());
         }
         failed.iter().map(ToString::to_string).collect()
+    }
+}
+
+/// The first path that is there again; devices may be.
+fn twice<'p>(paths: &[&'p Path]) -> Option<&'p Path> {
+    let again = |(index, path): (usize, &&'p Path)| {
+        (paths[..index].contains(path) && !path.starts_with("/dev")).then_some(*path)
+    };
+    paths.iter().enumerate().find_map(again)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_holds_one_thing_and_a_device_any_number() {
+        let [a, b, device] = ["a", "b", "/dev/null"].map(Path::new);
+        assert_eq!((twice(&[a, b]), twice(&[a, b, a]), twice(&[device, device])), (None, Some(a), None));
     }
 }
