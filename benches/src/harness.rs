@@ -8,6 +8,7 @@
 //! core to somebody else falls out. Wall clock, not thread time, so that waiting for a lock counts.
 
 use crate::{
+    handicap,
     path::{DispatchPath, Publisher},
     scenario::Event,
     stats,
@@ -55,10 +56,11 @@ impl<P: DispatchPath> Lane for P {
         let warm_up = (batch.publishes / 4).max(1);
         let (_, mut stopped) = lap::<P>(&mut publisher, warm_up);
         gate.start();
+        let publishes = handicap::of(batch.publishes);
         let mut laps = Vec::with_capacity(batch.laps);
         let mut took = Duration::ZERO;
         for _ in 0..batch.laps {
-            let (time, stops) = lap::<P>(&mut publisher, batch.publishes);
+            let (time, stops) = lap::<P>(&mut publisher, publishes);
             laps.push(time.as_nanos() as f64 / batch.publishes as f64);
             took += time;
             stopped += stops;

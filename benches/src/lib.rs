@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `scenario` | the event and the subscribers, the same for every path |
 //! | `path`, `ours`, `bus`, `baseline` | the dispatch paths and their names |
-//! | `harness`, `crew`, `rounds` | the timed loop, the pinned threads, the interleaved rounds |
+//! | `harness`, `handicap`, `crew`, `rounds` | the timed loop, the pinned threads, the interleaved rounds |
 //! | `stats` | medians, spreads, paired comparisons |
 //! | `experiments` | those below that share a report |
 //! | `survey`, `takes`, `registration`, `churn`, `handoff`, `slots` | the experiments |
@@ -32,6 +32,7 @@ pub mod exit;
 pub mod experiments;
 pub mod figures;
 pub mod gate;
+mod handicap;
 pub mod handoff;
 pub mod harness;
 pub mod machine;

@@ -4,7 +4,7 @@
 //! before anything is measured; should it fail all the same, the report has been printed by then.
 
 use crate::{
-    churn, cli, count, environment, handoff,
+    churn, cli, compare, count, environment, gate, handicap, handoff,
     machine::Machine,
     measure::{Curve, Measure},
     registration, replay, run, slots, survey,
@@ -76,6 +76,12 @@ pub struct Document {
     /// What `lab run` measured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run: Option<run::Outcome>,
+    /// What `lab compare` came to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compare: Option<compare::Outcome>,
+    /// What `lab gate` came to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gate: Option<gate::Outcome>,
     /// All targets that could be judged.
     pub targets: Vec<Target>,
 }
@@ -88,7 +94,7 @@ impl Document {
             machine,
             command: cli::again(std::env::args()),
             partial: false,
-            warnings: Vec::new(),
+            warnings: handicap::warning().into_iter().collect(),
             measures: Vec::new(),
             curves: Vec::new(),
             rows: Rows::Paths(Vec::new()),
@@ -103,6 +109,8 @@ impl Document {
             environment: None,
             count: None,
             run: None,
+            compare: None,
+            gate: None,
             targets: Vec::new(),
         }
     }

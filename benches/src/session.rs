@@ -32,18 +32,28 @@ impl Session {
     /// # Errors
     /// In words, when a file cannot be written.
     pub fn open(common: &CommonArgs) -> Result<Self, String> {
+        let mut session = Self::without_heading(common, false)?;
+        session.print(&session.machine.heading());
+        Ok(session)
+    }
+
+    /// As [`open`](Self::open), for a command that reads files: this machine is of no interest then. With `stdout_taken` the report
+    /// goes to standard error, as it does when the numbers go to standard output.
+    ///
+    /// # Errors
+    /// As `open`.
+    pub fn without_heading(common: &CommonArgs, stdout_taken: bool) -> Result<Self, String> {
         let destination = common.json.as_deref().map(Destination::open).transpose();
         let destination = destination.map_err(|error| error.to_string())?;
         let (report, colour) = match &destination {
             Some(destination) if destination.is_stdout() => Report::to(io::stderr()),
+            _ if stdout_taken => Report::to(io::stderr()),
             _ => Report::to(io::stdout()),
         };
         stop::listen();
         let machine = Machine::this();
         let progress = if common.quiet { Progress::silent() } else { Progress::automatic() };
-        let mut session = Self { progress, colour, report, destination, check: common.check, machine };
-        session.print(&session.machine.heading());
-        Ok(session)
+        Ok(Self { progress, colour, report, destination, check: common.check, machine })
     }
 
     /// Prints a part of the report. A failure is kept until the numbers are written.

@@ -4,8 +4,8 @@ use super::Cli;
 use clap::{ArgAction, ArgMatches, Command, CommandFactory, parser::ValueSource};
 
 /// What says where results go, or what becomes of them; the rest says what is measured.
-const NOT_MEASURED: [&str; 9] =
-    ["json", "quiet", "check", "hlog", "hgrm", "csv", "html", "baseline", "bless"];
+const NOT_MEASURED: [&str; 10] =
+    ["json", "quiet", "check", "hlog", "hgrm", "csv", "html", "md", "baseline", "bless"];
 
 /// The command and its options as one would type them after `lab`, without what says where results go; empty where `args` is no
 /// command line of the lab. The first of `args` is the program.
@@ -41,7 +41,11 @@ fn options(command: &Command, matches: &ArgMatches) -> Vec<String> {
                 words.extend([long, values.collect::<Vec<_>>().join(&delimiter.to_string())]);
             }
             (Some(long), None) => words.extend(values.flat_map(|value| [long.clone(), value])),
-            (None, _) => words.extend(values),
+            (None, _) => {
+                // What comes after `--` may look like an option of this command.
+                words.extend(arg.is_last_set().then(|| "--".to_owned()));
+                words.extend(values);
+            }
         }
     }
     words
