@@ -16,7 +16,7 @@ use maud::{Markup, html};
 const WIDTH: f64 = 380.0;
 const NAMES: f64 = 126.0;
 const WORDS: f64 = 74.0;
-const RATIOS: f64 = 36.0;
+const RATIOS: f64 = 44.0;
 /// Room above the first row, between rows, below for the axis.
 const ABOVE: f64 = 4.0;
 const BETWEEN: f64 = 6.0;

@@ -48,6 +48,13 @@ pub fn drawn(title: &str, lines: &[Line<'_>]) -> Option<Markup> {
     let across = Scale::log(1.0, rarest, LEFT, RIGHT);
     let up = Scale::log(low, high, BOTTOM, TOP).whole_decades();
     let described = lines.iter().map(|(line, points)| in_words(line, points)).collect::<Vec<_>>().join("; ");
+    // Where there is no corrected line, in a closed loop, the raw one stands for the series.
+    let stands = |line: &Line<'_>| {
+        line.curve.from == From::IntendedStart
+            || !lines
+                .iter()
+                .any(|(other, _)| other.mark == line.mark && other.curve.from == From::IntendedStart)
+    };
     let several = lines.iter().any(|(line, _)| line.mark != lines[0].0.mark);
     Some(html! {
         svg.curves viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) role="img" {
@@ -69,7 +76,7 @@ pub fn drawn(title: &str, lines: &[Line<'_>]) -> Option<Markup> {
                 g class=(line.mark.class()) {
                     title { (plain(&in_words(line, points))) }
                     polyline.curve.raw[raw] points=(path(points, &across, &up)) {}
-                    @if !raw {
+                    @if stands(line) {
                         @for (rarity, _) in shares(rarest).into_iter().skip(1) {
                             @if let Some(ns) = at(points, rarity) { (line.mark.shape(across.at(rarity), up.at(ns))) }
                         }
@@ -77,7 +84,7 @@ pub fn drawn(title: &str, lines: &[Line<'_>]) -> Option<Markup> {
                 }
             }
             @if several {
-                @for (x, y, line) in ends(&lines, &across, &up) {
+                @for (x, y, line) in ends(lines.iter().filter(|(line, _)| stands(line)), &across, &up) {
                     g class=(line.mark.class()) { text.end x=(number(x + 6.0)) y=(number(y + 4.0)) { (line.mark.0 + 1) } }
                 }
             }
@@ -134,17 +141,16 @@ fn shares(rarest: f64) -> Vec<(f64, String)> {
     (0..=decades.clamp(1, 12)).map(|decade| (10_f64.powi(decade as i32), label(decade))).collect()
 }
 
-/// Where each corrected line ends, from top to bottom and so far apart that their numbers can be read.
+/// Where each line ends, from top to bottom and so far apart that their numbers can be read.
 fn ends<'a>(
-    lines: &[(&'a Line<'a>, Vec<(f64, f64)>)],
+    lines: impl Iterator<Item = &'a (&'a Line<'a>, Vec<(f64, f64)>)>,
     across: &Scale,
     up: &Scale,
 ) -> Vec<(f64, f64, &'a Line<'a>)> {
-    let mut ends: Vec<_> = lines
-        .iter()
-        .filter(|(line, _)| line.curve.from == From::IntendedStart)
-        .filter_map(|(line, points)| points.last().map(|&(rarity, ns)| (across.at(rarity), up.at(ns), *line)))
-        .collect();
+    let end = |(line, points): &'a (&'a Line<'a>, Vec<(f64, f64)>)| {
+        points.last().map(|&(rarity, ns)| (across.at(rarity), up.at(ns), *line))
+    };
+    let mut ends: Vec<_> = lines.filter_map(end).collect();
     ends.sort_by(|a, b| a.1.total_cmp(&b.1));
     let mut above = TOP - APART;
     for end in &mut ends {
@@ -219,6 +225,17 @@ mod tests {
     }
 
     #[test]
+    fn a_raw_line_without_a_corrected_one_has_the_points_and_the_number() {
+        let raw = [curve("a", From::ActualStart, 1.0), curve("b", From::ActualStart, 2.0)];
+        let drawn = drawn("t", &[line(0, &raw[0]), line(1, &raw[1])]).unwrap().into_string();
+        assert_eq!(drawn.matches("class=\"curve raw\"").count(), 2);
+        assert_eq!(
+            (drawn.matches("class=\"point\"").count(), drawn.matches("class=\"end\"").count()),
+            (10, 2)
+        );
+    }
+
+    #[test]
     fn each_decade_of_rarity_has_the_same_room_and_the_last_event_its_place() {
         let points = points(&curve("a", From::IntendedStart, 1.0));
         assert_eq!(points.last(), Some(&(100_000.0, 400_000.0)), "a share of 1 is one of all events");
@@ -252,7 +269,8 @@ mod tests {
         let curves: Vec<_> = (0..20).map(|_| curve("a", From::IntendedStart, 1.0)).collect();
         let lines: Vec<_> = curves.iter().enumerate().map(|(place, curve)| line(place, curve)).collect();
         let lines: Vec<_> = lines.iter().map(|line| (line, points(line.curve))).collect();
-        let ends = ends(&lines, &Scale::log(1.0, 1e5, LEFT, RIGHT), &Scale::log(10.0, 1e6, BOTTOM, TOP));
+        let ends =
+            ends(lines.iter(), &Scale::log(1.0, 1e5, LEFT, RIGHT), &Scale::log(10.0, 1e6, BOTTOM, TOP));
         assert!(ends.windows(2).all(|pair| pair[1].1 - pair[0].1 >= APART - 0.01), "{ends:?}");
         assert!(ends.iter().all(|end| (TOP..=BOTTOM).contains(&end.1)));
     }

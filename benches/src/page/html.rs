@@ -9,7 +9,7 @@
 
 use super::{
     bars,
-    content::{Chapter, Group, Report, Row, Standing},
+    content::{Chapter, Group, Report, Row, Standing, unit_in_words},
     curves::{self, Line},
     mark::{Mark, legend},
     source,
@@ -250,29 +250,36 @@ fn bar_charts(report: &Report, chapter: &Chapter, left: &Counter<usize>) -> Mark
 fn bars_of(group: &Group, left: &Counter<usize>) -> Vec<Markup> {
     let is_drawn = |row: &&Row| row.unit != Unit::Times && !row.metric.starts_with("raw-");
     let (mut charts, mut alone): (Vec<Markup>, Vec<&Row>) = (Vec::new(), Vec::new());
-    let mut push = |title: String, chart: &dyn Fn(&str) -> Markup| {
+    // What the chapter's heading says is not said above each drawing, but is a part of the drawing's own title.
+    let short = group.subscribers.map_or_else(String::new, |count| super::case::counted(count, "subscriber"));
+    let mut push = |who: &str, what: &str, chart: &dyn Fn(&str) -> Markup| {
         if take(left) {
-            charts.push(html! { figure { figcaption { (plain(&title)) } (chart(&title)) } });
+            let titled = |parts: &[&str]| {
+                let parts: Vec<_> = parts.iter().copied().filter(|part| !part.is_empty()).collect();
+                parts.join(": ")
+            };
+            let (caption, title) = (titled(&[who, &short, what]), titled(&[who, &group.title, what]));
+            charts.push(html! { figure { figcaption { (plain(&caption)) } (chart(&title)) } });
         }
     };
-    let titled =
-        |what: String| if group.title.is_empty() { what } else { format!("{}: {what}", group.title) };
     for rows in group.metrics() {
         let rows: Vec<_> = rows.into_iter().filter(is_drawn).collect();
         match rows.as_slice() {
             [] => {}
             [one] => alone.push(one),
-            several => push(titled(words::metric(several[0])), &|title| {
-                bars::drawn(title, several, |row| &row.subject)
-            }),
+            several => {
+                push("", &words::metric(several[0]), &|title| {
+                    bars::drawn(title, several, |row| &row.subject)
+                });
+            }
         }
     }
     while let Some(first) = alone.first().copied() {
         let alike = |row: &&Row| row.unit == first.unit && row.subject == first.subject;
         let (together, others): (Vec<_>, Vec<_>) = alone.into_iter().partition(alike);
         alone = others;
-        let title = format!("{}, {}", first.case, super::content::unit_in_words(first.unit));
-        push(title, &|title| bars::drawn(title, &together, |row| &row.metric));
+        let unit = unit_in_words(first.unit);
+        push(&first.subject, unit, &|title| bars::drawn(title, &together, |row| &row.metric));
     }
     charts
 }
@@ -330,6 +337,7 @@ mod tests {
             "commit0a4a2e6",
             "flagsx86_64-unknown-linux-gnu, opt-level 3",
             "commandlab paths --quick",
+            "16 subscribers: median, ns",
             "16 subscribers, 1 publisher: median, ns",
             "signalpost3.2418.4 ★",
             "All 8 figures with their spread",

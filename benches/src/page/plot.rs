@@ -18,11 +18,13 @@ use std::collections::BTreeMap;
 /// Units of the drawing: for names, for a column and the part of it that is a scale.
 const NAMES: f64 = 150.0;
 const COLUMN: f64 = 126.0;
-const POINTS: f64 = 50.0;
+const POINTS: f64 = 46.0;
 /// From the left of a column to its scale, and from its right to the end of its figures.
-const INSET: f64 = 8.0;
+const INSET: f64 = 6.0;
 const STAR: f64 = 20.0;
 const EDGE: f64 = 14.0;
+/// With fewer columns the heading still has room.
+const NARROWEST: f64 = 600.0;
 const ROW: f64 = 22.0;
 const HEAD: f64 = 74.0;
 const LINE: f64 = 16.0;
@@ -48,7 +50,7 @@ pub fn drawn(report: &Report) -> Result<String, String> {
     let table = Table::of(chapter);
     let source = &report.sources[0];
     let machine = &source.saved.machine;
-    let width = NAMES + COLUMN * table.columns.len() as f64 + EDGE;
+    let width = (NAMES + COLUMN * table.columns.len() as f64 + EDGE).max(NARROWEST);
     let bottom = HEAD + ROW * table.rows.len() as f64;
     let publishers = if chapter.title.is_empty() { String::new() } else { format!(", {}", chapter.title) };
     let title = format!("Nanoseconds a publish, by number of subscribers{publishers}");
@@ -58,11 +60,15 @@ pub fn drawn(report: &Report) -> Result<String, String> {
             .to_owned(),
         table.verdict(),
     ];
+    let others = others(chapter);
+    if !others.is_empty() {
+        words.push(format!("Not drawn, since they do other work: {}.", listed(&others)));
+    }
     if source.saved.partial {
         words.push("Partial: the measurement was broken off.".to_owned());
     }
     words.push(format!(
-        "{}, {}; {}, kernel {}; {}; {}; commit {}. Measured by `lab {}`.",
+        "{}, {}; {}, kernel {}; {}; {}; commit\u{a0}{}. Measured by `lab {}`.",
         machine.cpu,
         crate::table::counted(machine.cores, "core"),
         machine.os,
@@ -113,6 +119,17 @@ fn of_paths(report: &Report) -> Option<&Chapter> {
         name.map(|case| (case.others.len(), case.publishers))
     };
     report.chapters.iter().filter(fits).min_by_key(publishers)
+}
+
+/// The paths that are left out: those that do not what signalpost does.
+fn others(chapter: &Chapter) -> Vec<&str> {
+    let mut others = Vec::new();
+    for row in chapter.groups.iter().flat_map(|group| &group.rows) {
+        if !row.competes() && !row.is_floor() && !row.is_ours() && !others.contains(&row.subject.as_str()) {
+            others.push(&row.subject);
+        }
+    }
+    others
 }
 
 /// One number of subscribers.
@@ -227,7 +244,8 @@ impl<'a> Table<'a> {
                 .rows
                 .iter()
                 .map(|(row, figure, _)| format!("{} {}", row.subject, exact(figure.median(), row.unit)));
-            format!("{} subscribers: {}", counted(column.subscribers), figures.collect::<Vec<_>>().join(", "))
+            let subscribers = super::case::counted(column.subscribers, "subscriber");
+            format!("{subscribers}: {}", figures.collect::<Vec<_>>().join(", "))
         };
         self.columns.iter().map(column).collect::<Vec<_>>().join("; ")
     }
@@ -268,7 +286,8 @@ fn counted(subscribers: u64) -> String {
 /// Text in lines of at most so many characters, broken between words.
 fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
-    for word in text.split_whitespace() {
+    // Not at spaces that are there to keep two words together.
+    for word in text.split(' ').filter(|word| !word.is_empty()) {
         let last = lines.last_mut().expect("there is one");
         if !last.is_empty() && last.chars().count() + 1 + word.chars().count() > width {
             lines.push(word.to_owned());
@@ -301,7 +320,7 @@ mod tests {
         assert_eq!(drawn.matches("<line class=\"floor\"").count(), 2, "the raw loop is a line");
         for part in [
             "Example 9000, 2 cores",
-            "commit 0a4a2e6",
+            "commit\u{a0}0a4a2e6",
             "prefers-color-scheme: dark",
             "role=\"img\"",
             "<title id=\"title\">",

@@ -3,7 +3,7 @@
 //! Owns how a figure is written, and the sentences that head a report.
 
 use super::{
-    case::counted,
+    case::{Case, counted},
     content::{Chapter, Report, Row, Standing, standings, unit_in_words},
 };
 use crate::{
@@ -258,11 +258,18 @@ pub fn listed(items: &[impl AsRef<str>]) -> String {
     }
 }
 
-/// Whether the summary tells who is best at it: not of each percentile.
+/// Whether the summary tells who is best at it: not of each percentile, and not of how many events there were at a fixed rate.
 fn is_told(row: &Row) -> bool {
-    row.unit != Unit::Times
-        && !row.metric.starts_with("raw-")
-        && !matches!(row.metric.as_str(), "p50" | "p90" | "p99.9" | "p99.99" | "max" | "missed")
+    let is_given =
+        || Case::of(&row.case).others.iter().any(|part| part.ends_with("/s") && !part.starts_with("churn"));
+    match row.unit {
+        Unit::Times | Unit::Percent => false,
+        Unit::PerSecond => !is_given(),
+        _ => {
+            !row.metric.starts_with("raw-")
+                && !matches!(row.metric.as_str(), "p50" | "p90" | "p99.9" | "p99.99" | "max")
+        }
+    }
 }
 
 const fn praise(row: &Row) -> &'static str {
