@@ -42,19 +42,32 @@ pub struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
-  lab                                          every path, a quarter of a minute
-  lab --quick                                  the same with fewer rounds
-  lab --paths signalpost,std-mutex --subscribers 0,16 --publishers 1
-  lab --json run.json                          the table, and the numbers in a file
-  lab --json - --quiet | jq '.rows[]'          the numbers on standard output, the table on standard error
-  lab registration                             registering and cancelling 100,000 subscribers
-  lab churn                                    latency at a fixed rate while another thread registers
-  lab watch                                    servers under load, faults one by one, and what the monitor says
-  lab watch-cost                               what the monitor costs a poll, a turn, and itself
-  lab slots                                    calls through patch points, patched and not; ten seconds
-  lab all --check                              all but watch; exit code 1 if a target is missed
+  to measure
+    lab                                          every path, a minute
+    lab --quick                                  the same with fewer rounds, a quarter of one
+    lab --paths signalpost,std-mutex --subscribers 0,16 --publishers 1
+    lab --json paths.json                        the table, and the numbers in a file
+    lab --json - --quiet | jq '.rows[]'          the numbers on standard output, the table on standard error
+    lab run --rate 1M/s                          latency at a million events a second, from the intended start
+    lab replay access.log.gz --speed 100         latency at the arrival times of a log
+    lab registration                             registering and cancelling 100,000 subscribers
+    lab churn                                    latency at a fixed rate while another thread registers
+    lab slots                                    calls through patch points, patched and not
+    lab watch                                    servers under load, faults one by one, and what the monitor says
+    lab watch-cost                               what the monitor costs a poll, a turn, and itself
+    lab count                                    instructions for a publish: the same on a busy machine
+    lab all --check                              all of `lab paths`, registration, churn, slots, watch-cost
+  to compare
+    lab compare base.json new.json               is anything worse?
+    lab compare --ab ./lab-of-main               two builds in turns, where others share the machine
+    lab gate perf                                the baselines in a folder, measured again
+  to show
+    lab report base.json new.json --html r.html  a page; with --md a table for a pull request
+    lab env                                      what this machine can and cannot measure
+    lab completions bash, lab man                for the shell, and to read
 
-Exit codes: 0 measured, 1 a target was missed (with --check), 2 wrong usage or a file that cannot be written.";
+Exit codes: 0 done, 1 a target was missed (with --check) or something is worse, 2 wrong usage or a file that cannot be read or
+written, 3 nothing to compare with, 4 what cannot be compared, 130 interrupted: what was measured until then has been written.";
 
 /// What to measure.
 #[derive(Debug, Subcommand)]

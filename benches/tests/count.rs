@@ -46,18 +46,10 @@ fn counts_are_the_same_twice_and_one_instruction_more_is_a_regression() {
     assert_eq!(document["count"]["cases"][0]["change"], "same");
 
     let written = fs::read_to_string(&baseline).unwrap();
-    for (now, code, says) in [(in_all - 1, 1, "More instructions"), (in_all + 1, 0, "they are not the same")]
-    {
-        fs::write(&baseline, written.replace(&in_all.to_string(), &now.to_string())).unwrap();
-        let output = count(&[]);
-        assert_eq!(output.status.code(), Some(code), "{output:?}");
-        assert!(text(&output.stdout).contains(says), "{output:?}");
-    }
-
-    fs::write(&baseline, written.replace("rustc ", "rustc of yore ")).unwrap();
-    let other = count(&[]);
-    assert_eq!(other.status.code(), Some(4), "{other:?}");
-    assert!(text(&other.stdout).contains("compiler: 'rustc of yore"), "{other:?}");
+    fs::write(&baseline, written.replace(&in_all.to_string(), &(in_all - 1).to_string())).unwrap();
+    let more = count(&[]);
+    assert_eq!(more.status.code(), Some(1), "{more:?}");
+    assert!(text(&more.stdout).contains("More instructions"), "{more:?}");
     assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 1, "nothing is left beside the baseline");
 }
 

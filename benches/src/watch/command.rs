@@ -14,6 +14,7 @@ use crate::{
     cli::WatchArgs,
     exit::{Exit, Performed},
     output::Destination,
+    stop,
     table::Colour,
 };
 use std::{
@@ -48,6 +49,9 @@ pub fn perform(args: &WatchArgs) -> Performed {
     if let Some(to) = &mut page {
         html::write(&report, &history, to).map_err(|error| error.to_string())?;
     }
+    if stop::is_asked() {
+        return Ok(Exit::Interrupted);
+    }
     let is_right = report.is_right() && ending == Ending::Ended;
     Ok(if args.check && !is_right { Exit::Regressed } else { Exit::Fine })
 }
@@ -79,7 +83,11 @@ fn show(
         Err(stopped @ CannotRun::NobodyLooks) => history.report().ok_or_else(|| stopped.to_string())?,
         Err(error) => return Err(error.to_string()),
     };
-    to.write_all(lines::table(&report, colour).as_bytes()).and_then(|()| to.flush()).map_err(cannot)?;
+    let mut table = lines::table(&report, colour);
+    if report.partial {
+        table += "  interrupted: this is what was seen until then, marked partial\n";
+    }
+    to.write_all(table.as_bytes()).and_then(|()| to.flush()).map_err(cannot)?;
     Ok((report, ending))
 }
 
@@ -97,5 +105,7 @@ fn follow(
     {
         return screen.follow(told, history);
     }
+    // The view has signals of its own, which give the terminal back.
+    stop::listen();
     lines::follow(told, history, to, colour)
 }

@@ -198,6 +198,7 @@ impl History {
                 max_blocking_ms: plan.max_blocking_time.as_secs_f64() * 1e3,
                 faults: self.tracks.iter().filter_map(|track| track.result.clone()).collect(),
                 false_reports: self.false_events,
+                partial: true,
             })
         })
     }
@@ -311,6 +312,7 @@ pub(super) mod sample {
             max_blocking_ms: 100.0,
             faults: faults.clone(),
             false_reports: 0,
+            partial: false,
         };
         let mut moments = vec![Moment::Began(plan), load(250, 2_100.0, 1)];
         for (place, result) in faults.into_iter().enumerate() {

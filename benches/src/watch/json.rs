@@ -57,7 +57,7 @@ mod tests {
         assert!(text.ends_with("}\n"));
         let document: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(document["schema"], 1);
-        assert_eq!(document["false_reports"], 0);
+        assert_eq!((&document["false_reports"], &document["partial"]), (&json!(0), &json!(false)));
         assert_eq!(document["machine"]["cpu"], "Example 9000");
         assert_eq!(document["machine"]["cores"], 2);
         let promised =
@@ -88,6 +88,7 @@ mod tests {
     fn a_run_that_broke_off_is_a_document_with_fewer_rows() {
         let document: Value = serde_json::from_str(&written("fewer", &history(1).report().unwrap())).unwrap();
         assert_eq!((&document["faults"], &document["schema"]), (&json!([]), &json!(1)));
+        assert_eq!(document["partial"], true);
     }
 
     #[test]

@@ -9,14 +9,20 @@ use super::{
     record::{Moment, Outcome, Plan, Report, Row},
     words::{self, UNKNOWN, plain},
 };
-use crate::table::{Cell, Colour, Table, Tone, counted};
+use crate::{
+    stop,
+    table::{Cell, Colour, Table, Tone, counted},
+};
 use std::{
     io::{self, Write},
-    sync::mpsc::Receiver,
+    sync::mpsc::{Receiver, RecvTimeoutError},
     time::Duration,
 };
 
-/// Writes a line or more for each moment until the last one, and keeps them in `history`.
+/// How long to wait for a moment before it is looked whether somebody asks to end.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Writes a line or more for each moment until the last one, or until somebody asks to end, and keeps them in `history`.
 ///
 /// # Errors
 /// When nothing can be written any more. `moments` is dropped then, which tells the run that nobody looks on.
@@ -26,7 +32,13 @@ pub fn follow(
     to: &mut impl Write,
     colour: Colour,
 ) -> io::Result<Ending> {
-    for moment in &moments {
+    loop {
+        let moment = match moments.recv_timeout(LOOK) {
+            Ok(_) | Err(RecvTimeoutError::Timeout) if stop::is_asked() => return Ok(Ending::Quit),
+            Ok(moment) => moment,
+            Err(RecvTimeoutError::Timeout) => continue,
+            Err(RecvTimeoutError::Disconnected) => return Ok(Ending::Cut),
+        };
         let text = said(&moment, history, colour);
         history.take(moment);
         to.write_all(text.as_bytes())?;
@@ -35,7 +47,6 @@ pub fn follow(
             return Ok(Ending::Ended);
         }
     }
-    Ok(Ending::Cut)
 }
 
 /// What is written of a moment that comes after those in `history`; nothing for most figures of load.

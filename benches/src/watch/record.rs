@@ -190,6 +190,8 @@ pub struct Report {
     pub faults: Vec<Row>,
     /// Reports that came while nothing was wrong.
     pub false_reports: usize,
+    /// Whether it was broken off: then these are the rows until then.
+    pub partial: bool,
 }
 
 impl Report {
@@ -227,8 +229,14 @@ mod tests {
             note: "the child ended at once".to_owned(),
         };
         let machine = Machine::this();
-        let mut report =
-            Report { schema: SCHEMA, machine, max_blocking_ms: 100.0, faults: vec![row], false_reports: 0 };
+        let mut report = Report {
+            schema: SCHEMA,
+            machine,
+            max_blocking_ms: 100.0,
+            faults: vec![row],
+            false_reports: 0,
+            partial: false,
+        };
         assert!(report.is_right(), "what was not provoked is no miss");
         let value = serde_json::to_value(&report).unwrap();
         let row = value["faults"][0].as_object().unwrap();

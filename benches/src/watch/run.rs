@@ -118,6 +118,7 @@ impl Settings {
             max_blocking_ms: self.limit.as_secs_f64() * 1e3,
             faults,
             false_reports: log.false_reports(),
+            partial: false,
         };
         heard(log.tell(Moment::Ended(report.clone())))?;
         Ok(report)
