@@ -53,24 +53,30 @@ impl<P: DispatchPath> Lane for P {
     fn measure(&self, gate: &Gate, batch: Batch) -> Measured {
         let mut publisher = self.publisher();
         publisher.saturate();
-        let warm_up = (batch.publishes / 4).max(1);
-        let (_, mut stopped) = lap::<P>(&mut publisher, warm_up);
-        gate.start();
-        let publishes = handicap::of(batch.publishes);
-        let mut laps = Vec::with_capacity(batch.laps);
-        let mut took = Duration::ZERO;
-        for _ in 0..batch.laps {
-            let (time, stops) = lap::<P>(&mut publisher, publishes);
-            laps.push(time.as_nanos() as f64 / batch.publishes as f64);
-            took += time;
-            stopped += stops;
-        }
-        gate.finish();
-        while !gate.all_finished() {
-            stopped += lap::<P>(&mut publisher, warm_up).1;
-        }
-        Measured { ns: stats::median(&laps), took, stopped }
+        timed(gate, batch, |publishes| lap::<P>(&mut publisher, publishes))
     }
+}
+
+/// One publisher's batch: a warm-up, laps that begin together with the others', more until all others have ended theirs. A `lap` of
+/// so many publishes says how long it took and how many were stopped.
+pub(crate) fn timed(gate: &Gate, batch: Batch, mut lap: impl FnMut(u64) -> (Duration, u64)) -> Measured {
+    let warm_up = (batch.publishes / 4).max(1);
+    let (_, mut stopped) = lap(warm_up);
+    gate.start();
+    let publishes = handicap::of(batch.publishes);
+    let mut laps = Vec::with_capacity(batch.laps);
+    let mut took = Duration::ZERO;
+    for _ in 0..batch.laps {
+        let (time, stops) = lap(publishes);
+        laps.push(time.as_nanos() as f64 / batch.publishes as f64);
+        took += time;
+        stopped += stops;
+    }
+    gate.finish();
+    while !gate.all_finished() {
+        stopped += lap(warm_up).1;
+    }
+    Measured { ns: stats::median(&laps), took, stopped }
 }
 
 /// The loop that is timed. Never inlined, so that it is compiled once for each path, alone.

@@ -8,6 +8,7 @@
 //! | `scenario` | the event and the subscribers, the same for every path |
 //! | `path`, `ours`, `bus`, `baseline` | the dispatch paths and their names |
 //! | `harness`, `handicap`, `crew`, `rounds` | the timed loop, the pinned threads, the interleaved rounds |
+//! | `bench` | the same for people's own code |
 //! | `stats` | medians, spreads, paired comparisons |
 //! | `experiments` | those below that share a report |
 //! | `survey`, `takes`, `registration`, `churn`, `handoff`, `slots` | the experiments |
@@ -21,6 +22,7 @@
 //! | `cli`, `session`, `stop`, `exit`, `manual` | the command line, and how a command begins and ends |
 
 mod baseline;
+pub mod bench;
 pub mod bus;
 pub mod churn;
 pub mod cli;

@@ -4,7 +4,7 @@
 //! before anything is measured; should it fail all the same, the report has been printed by then.
 
 use crate::{
-    churn, cli, compare, count, environment, gate, handicap, handoff,
+    bench, churn, cli, compare, count, environment, gate, handicap, handoff,
     machine::Machine,
     measure::{Curve, Measure},
     registration, replay, run, slots, survey,
@@ -120,6 +120,7 @@ impl Document {
         let rows = match &self.rows {
             Rows::Paths(rows) => rows.len(),
             Rows::Slots(rows) => rows.len(),
+            Rows::Own(rows) => rows.len(),
         };
         rows + self.measures.len() == 0
     }
@@ -133,6 +134,8 @@ pub enum Rows {
     Paths(Vec<survey::Row>),
     /// Of `lab slots`.
     Slots(Vec<slots::Row>),
+    /// Of somebody's own code.
+    Own(Vec<bench::Row>),
 }
 
 /// Where the document goes.

@@ -7,6 +7,7 @@ use common::{Folder, lab, text};
 use serde_json::Value;
 use std::{
     fs,
+    io::{BufRead, BufReader},
     process::{Command, Output, Stdio},
 };
 
@@ -66,6 +67,18 @@ fn json_on_standard_output_has_the_schema_and_sends_the_table_to_standard_error(
         }
         assert!(row["min_ns"].as_f64() <= row["median_ns"].as_f64(), "{row}");
         assert!(row["median_ns"].as_f64() <= row["max_ns"].as_f64(), "{row}");
+        // Who does other work says what it does not do.
+        assert!(row["does_the_same"] == true || !row["lacks"].as_str().unwrap().is_empty(), "{row}");
+    }
+    let measures = document["measures"].as_array().unwrap();
+    for (case, metric) in [
+        ("signalpost, 16 subscribers, 1 publisher", "median"),
+        ("signalpost, 16 subscribers, 2 publishers", "ratio"),
+        ("flume, 0 subscribers, 1 publisher", "median"),
+    ] {
+        let found = measures.iter().find(|one| one["case"] == case && one["metric"] == metric);
+        let found = found.unwrap_or_else(|| panic!("no {metric} of {case}"));
+        assert_eq!(found["repeats"].as_array().unwrap().len(), 1, "{found}");
     }
     for target in document["targets"].as_array().unwrap() {
         let reached = match target["bound"].as_str().unwrap() {
@@ -177,6 +190,35 @@ fn several_processes_measure_the_same_and_their_rounds_are_put_together() {
     let report = text(&output.stderr);
     assert!(report.contains("measuring: process 3 of 3: 16 subscribers"), "{report}");
     assert!(report.contains("2 rounds in each of 3 processes"), "{report}");
+}
+
+#[test]
+#[cfg(unix)]
+fn ctrl_c_leaves_what_was_complete_of_the_measuring_processes_marked_partial() {
+    let folder = Folder::new("broken-off");
+    let file = folder.file("run.json");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_lab"))
+        .args(["--processes", "2", "--rounds", "2000", "--batch", "10", "--subscribers", "0,16"])
+        .args(["--paths", "signalpost", "--json", &file])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // When the second count has begun, the first is complete; and there is another process to come.
+    let mut progress = BufReader::new(child.stderr.take().unwrap()).lines();
+    let begun = progress.find(|line| line.as_ref().unwrap().contains("process 1 of 2: 16 subscribers"));
+    assert!(begun.is_some());
+    let asked = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(asked.success());
+    let rest: Vec<_> = progress.map(Result::unwrap).collect();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{output:?}");
+    assert!(!rest.iter().any(|line| line.contains("process 2 of 2: 16")), "{rest:?}");
+    let document: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    assert_eq!(document["partial"], true);
+    let rows = document["rows"].as_array().unwrap();
+    assert!(rows.iter().any(|row| row["subscribers"] == 0 && row["path"] == "signalpost"), "{rows:?}");
+    assert!(text(&output.stdout).contains("marked partial"), "{output:?}");
 }
 
 #[test]

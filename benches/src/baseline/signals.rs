@@ -48,8 +48,7 @@ impl DispatchPath for Signals2 {
     }
 
     fn change(&self, salt: u64) -> bool {
-        let one_more = subscriber::<Tick>(salt);
-        self.0.connect(move |event| one_more(event)).disconnect();
+        self.0.connect(subscriber::<Tick>(salt)).disconnect();
         true
     }
 }
