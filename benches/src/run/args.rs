@@ -75,7 +75,7 @@ Examples:
 
 Closed loop: one event after another; how long a publish takes, as the mean of a batch that lasts ten looks at the clock or more.
 Fixed rate: each event has a time at which it is meant to start. Corrected latencies count from there, so that a stall counts for
-every event that it delayed; raw ones from when it did start. A start more than one period late is missed.
+every event that it delayed; raw ones from when it did start. A start more than one period (1/rate) late is missed.
 
 Exit codes: 0 measured, 1 a target was missed (with --check), 2 wrong usage or a file that cannot be written, 130 interrupted.";
 

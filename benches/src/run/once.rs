@@ -331,6 +331,23 @@ mod tests {
     }
 
     #[test]
+    fn every_path_can_be_run_both_ways_and_with_registrations_where_it_says_that_it_can_change() {
+        for path in PathName::ALL {
+            let subscribers = crate::path::MIXED_FROM;
+            let lane = path.lane(subscribers);
+            for rate in [Rate::Max, Rate::Fixed(10_000.0)] {
+                let mut once = once(rate);
+                let churn = if path.can_change() { 1_000 } else { 0 };
+                once.case = Case { path, subscribers, churn, ..once.case };
+                once.time = Duration::from_millis(5);
+                let taken = once.take(&*lane, None);
+                assert!(taken.recorder.events() >= 8, "{path}");
+                assert_eq!(taken.changes > 0, path.can_change(), "{path}");
+            }
+        }
+    }
+
+    #[test]
     fn a_rate_that_nothing_can_keep_ends_and_what_was_never_begun_is_missed() {
         let mut once = once(Rate::Fixed(1e9));
         once.time = Duration::from_millis(100); // a hundred million events: more than two seconds of work

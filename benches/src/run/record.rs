@@ -180,11 +180,11 @@ impl Recorder {
     }
 }
 
-/// About sixty points, closer together where fewer events are: five to each halving of what is left.
+/// About sixty points for some millions of events: three to each halving of those that are left.
 fn points(histogram: &Histogram<u64>, units: u64) -> Vec<(f64, f64)> {
     // Keyed by the bits of the share, which rise with it as long as it is not negative: one value for a share, the highest.
     let mut points = BTreeMap::new();
-    for value in histogram.iter_quantiles(2) {
+    for value in histogram.iter_quantiles(3) {
         let ns = value.value_iterated_to().min(histogram.max()) as f64 / units as f64;
         points.insert(value.quantile().min(1.0).to_bits(), ns);
     }
