@@ -317,7 +317,7 @@ mod tests {
     #[test]
     fn a_closed_loop_publishes_whole_batches_for_the_time_given() {
         let summary = take(once(Rate::Max)).recorder.summary();
-        assert!(summary.events >= 8 && summary.events % 8 == 0, "{summary:?}");
+        assert!(summary.events >= 8 && summary.events.is_multiple_of(8), "{summary:?}");
         assert!(summary.missed.is_none() && summary.throughput > 0.0);
     }
 
