@@ -305,7 +305,7 @@ mod unix {
         unistd::{Pid, mkfifo},
     };
     use std::{
-        io::{BufRead, BufReader, Read},
+        io::{BufRead, BufReader},
         process::{Child, Command, Stdio},
         thread,
         time::{Duration, Instant},
@@ -322,13 +322,18 @@ mod unix {
             .expect("the lab starts")
     }
 
-    /// What it came to, which must not take a minute.
-    fn end_of(mut child: Child) -> Output {
+    /// Returns when it is so, which must not take a minute.
+    fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
         let asked = Instant::now();
-        while child.try_wait().unwrap().is_none() {
-            assert!(asked.elapsed() < Duration::from_secs(60), "it does not end");
+        while !is_so() {
+            assert!(asked.elapsed() < Duration::from_secs(60), "no {what}");
             thread::sleep(Duration::from_millis(5));
         }
+    }
+
+    /// What it came to.
+    fn end_of(mut child: Child) -> Output {
+        wait_for("end", || child.try_wait().unwrap().is_some());
         child.wait_with_output().unwrap()
     }
 
@@ -343,7 +348,10 @@ mod unix {
             let mut said = String::new();
             BufReader::new(child.stderr.as_mut().unwrap()).read_line(&mut said).unwrap();
             assert!(said.contains("repeat 1 of 1"), "{said}");
-            thread::sleep(Duration::from_millis(200));
+            match rate {
+                "0.1" => thread::sleep(Duration::from_secs(1)), // one event, and ten seconds to the next
+                _ => wait_for("an interval", || fs::read_to_string(&hlog).unwrap().contains("Tag=")),
+            }
             kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).unwrap();
             let output = end_of(child);
             assert_eq!(output.status.code(), Some(130), "{rate}: {output:?}");
@@ -369,8 +377,9 @@ mod unix {
         let child =
             endless(&["--rate", "10k/s", "--interval", "10ms", "--hlog", &pipe, "--json", &json, "--quiet"]);
         // The heading goes through, then the reader is gone.
-        let mut heading = [0; 16];
-        fs::File::open(&pipe).unwrap().read_exact(&mut heading).unwrap();
+        let reader = BufReader::new(fs::File::open(&pipe).unwrap());
+        let heading = reader.lines().map(Result::unwrap).find(|line| line.starts_with("#[BaseTime"));
+        assert!(heading.is_some());
         let output = end_of(child);
         assert_eq!(output.status.code(), Some(2), "{output:?}");
         assert!(text(&output.stderr).contains("cannot write the interval log"), "{output:?}");
