@@ -61,7 +61,11 @@ pub fn perform(args: &Args) -> Performed {
     let settings = settings(args, &known)?;
     let mut session = Session::open(&args.common)?;
     let mut log = log(&input, &known, args.spread);
-    session.print(&log.heading());
+    let can_look = !log.packed && log.bytes.is_some();
+    let tail = can_look.then(|| input::tail(&args.file)).flatten();
+    let ends = tail.and_then(|tail| known.last_time(&tail));
+    let lasts = ends.filter(|end| *end > known.first).map(|end| (end.abs_diff(known.first), args.speed));
+    session.print(&log.heading(lasts));
     let mut document = session.document();
 
     let mut takes: Vec<Take> = paths.iter().map(|path| Take::of(*path, &settings)).collect();

@@ -55,6 +55,8 @@ pub struct Known {
     pub whole_seconds: bool,
     /// Reads its times: knows their unit.
     pub times: Times,
+    /// Its first time, in nanoseconds since 1970.
+    pub first: i64,
 }
 
 /// Looks at so many times of the beginning.
@@ -76,10 +78,10 @@ pub fn look(input: &Input, said: &Said) -> Result<Known, String> {
     }
     let format = format(lines, said).map_err(|why| format!("'{name}': {why}"))?;
     let mut times = Times::of(said.unit);
-    let (mut seen, mut whole_seconds, mut broken) = (0, true, None);
+    let (mut seen, mut whole_seconds, mut broken, mut first) = (0, true, None, None);
     let mut records = Records::of(&format, lines);
     while seen < SAMPLE {
-        let moment = match records.next() {
+        let moment = match records.advance() {
             Ok(Some(found)) => times.read(found.time).map_err(|error| Broken {
                 line: found.line,
                 found: shown(found.time),
@@ -93,19 +95,40 @@ pub fn look(input: &Input, said: &Said) -> Result<Known, String> {
             Ok(moment) => {
                 seen += 1;
                 whole_seconds &= moment.whole;
+                first.get_or_insert(moment.ns);
             }
             Err(line) => drop(broken.get_or_insert(line)),
         }
     }
-    match (broken, times.style()) {
+    match (broken, times.style().zip(first)) {
         // The last record may go on behind the beginning; whether it is broken is found when it is read.
         (Some(broken), _) if !said.skip_broken && (all || seen == 0) => Err(of_line(name, &broken)),
-        (_, Some(style)) => Ok(Known { format, style, whole_seconds, times }),
+        (_, Some((style, first))) => Ok(Known { format, style, whole_seconds, times, first }),
         (Some(broken), None) => Err(of_line(name, &broken)),
         (None, None) => Err(format!(
             "'{name}' has no events: {format}, and nothing after the header\n\n\
              expected a time on every line."
         )),
+    }
+}
+
+impl Known {
+    /// The last time in the last bytes of the log, which may begin within a line; none where no line of them has one.
+    pub fn last_time(&self, tail: &[u8]) -> Option<i64> {
+        let whole = tail.iter().position(|byte| *byte == b'\n')? + 1;
+        let mut format = self.format.clone();
+        if let Format::Csv { header, .. } = &mut format {
+            *header = false;
+        }
+        let (mut records, mut times, mut last) =
+            (Records::of(&format, &tail[whole..]), self.times.clone(), None);
+        loop {
+            match records.advance() {
+                Ok(Some(found)) => last = times.read(found.time).ok().map(|moment| moment.ns).or(last),
+                Err(Trouble::Line(_)) => {}
+                Ok(None) | Err(Trouble::Read(..)) => return last,
+            }
+        }
     }
 }
 
@@ -376,6 +399,20 @@ mod tests {
         assert!(broken.contains("line 3: found 'noon'") && broken.contains("epoch seconds"), "{broken}");
         let skipping = Said { skip_broken: true, ..NOTHING };
         assert!(seen("time\n1767225600\nnoon\n", &skipping).is_ok());
+    }
+
+    #[test]
+    fn the_last_time_is_known_from_the_last_lines() {
+        let last = |text: &str| {
+            let known = seen(text, &NOTHING).unwrap();
+            (known.first / 1_000_000_000, known.last_time(&text.as_bytes()[3..]).map(|ns| ns / 1_000_000_000))
+        };
+        assert_eq!(
+            last("time,x\n1767225600,1\n1767225601,2\n1767225609,3"),
+            (1_767_225_600, Some(1_767_225_609))
+        );
+        assert_eq!(last("1767225600\n1767225609\n\n"), (1_767_225_600, Some(1_767_225_609)));
+        assert_eq!(last("1767225600\n"), (1_767_225_600, None));
     }
 
     #[test]

@@ -95,7 +95,7 @@ pub struct Records<R> {
 /// How the time is found in a line.
 #[derive(Debug)]
 enum Find {
-    Column { row: Row, column: usize, called: String },
+    Column { row: Box<Row>, column: usize, called: String },
     Key { path: String, unescaped: String },
     Brackets,
     All,
@@ -107,7 +107,7 @@ impl<R: BufRead> Records<R> {
         let mut lines = Lines::of(from);
         let find = match format {
             Format::Csv { delimiter, header, column, called } => {
-                let mut row = Row::separated_by(*delimiter);
+                let mut row = Box::new(Row::separated_by(*delimiter));
                 if *header {
                     // What is wrong with it, the first record will find wrong too.
                     let _ = row.read(&mut lines);
@@ -125,7 +125,7 @@ impl<R: BufRead> Records<R> {
     ///
     /// # Errors
     /// When a line has no time where it should have one, or reading fails.
-    pub fn next(&mut self) -> Result<Option<Found<'_>>, Trouble> {
+    pub fn advance(&mut self) -> Result<Option<Found<'_>>, Trouble> {
         let Self { lines, find } = self;
         match find {
             Find::Column { row, column, called } => {
@@ -312,7 +312,7 @@ mod tests {
         let mut records = Records::of(format, text);
         let mut seen = Vec::new();
         loop {
-            seen.push(match records.next() {
+            seen.push(match records.advance() {
                 Ok(None) => return seen,
                 Ok(Some(found)) => (found.line, Ok(String::from_utf8(found.time.to_vec()).unwrap())),
                 Err(Trouble::Line(broken)) => {

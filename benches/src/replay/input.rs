@@ -6,7 +6,7 @@
 use flate2::bufread::MultiGzDecoder;
 use std::{
     fs::{self, File},
-    io::{self, BufRead, BufReader, Cursor, Read},
+    io::{self, BufRead, BufReader, Cursor, Read, Seek, SeekFrom},
     path::Path,
     sync::{
         Arc,
@@ -56,7 +56,7 @@ impl Input {
             return Err(format!("'{name}' is a folder\n\nexpected a log: a file, or - for standard input."));
         }
         let file = File::open(path).map_err(cannot)?;
-        let size = there.is_file().then(|| there.len());
+        let size = there.is_file().then_some(there.len());
         Self::of(file, name, size)
     }
 
@@ -109,6 +109,14 @@ impl Input {
         };
         (&self.head[mark(&self.head)..end], all)
     }
+}
+
+/// The last bytes of a file, at most [`HEAD_BYTES`]; none of what has no end that could be looked at first.
+pub fn tail(path: &Path) -> Option<Vec<u8>> {
+    let mut file = File::open(path).ok()?;
+    let size = file.metadata().ok().filter(fs::Metadata::is_file)?.len();
+    file.seek(SeekFrom::Start(size.saturating_sub(HEAD_BYTES as u64))).ok()?;
+    beginning(&mut file, HEAD_BYTES).ok()
 }
 
 /// The length of a mark of UTF-8 in front.

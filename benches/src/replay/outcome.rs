@@ -103,8 +103,9 @@ impl Log {
             (seen.span_ns, seen.longest_gap_ns, seen.last_start);
     }
 
-    /// What it is: known before it is replayed.
-    pub fn heading(&self) -> String {
+    /// What it is: known before it is replayed. `lasts` is how far its last line is from its first, where that is known, and the
+    /// speed.
+    pub fn heading(&self, lasts: Option<(u64, f64)>) -> String {
         let Self { file, packed, bytes, format, times, .. } = self;
         let size = bytes.map_or_else(String::new, |bytes| format!("{} bytes", grouped(bytes as usize)));
         let packed = if *packed { "packed with gzip" } else { "" };
@@ -119,6 +120,13 @@ impl Log {
                 text += "  whole seconds only: all events of one second start at its beginning\n"
             }
             None => {}
+        }
+        if let Some((ns, speed)) = lasts {
+            text += &format!(
+                "  its last line is {} after its first: at speed {speed} all of it takes {}\n",
+                time(ns),
+                time((ns as f64 / speed) as u64)
+            );
         }
         text
     }
@@ -240,9 +248,9 @@ fn percent(value: f64) -> String {
 /// A time as people say it, to three digits or so.
 fn time(ns: u64) -> String {
     let coarse = match ns {
-        ..1_000_000 => ns,
-        ..1_000_000_000 => ns / 1_000 * 1_000,
-        ..60_000_000_000 => ns / 1_000_000 * 1_000_000,
+        0..10_000 => ns,
+        10_000..10_000_000 => ns / 1_000 * 1_000,
+        10_000_000..60_000_000_000 => ns / 1_000_000 * 1_000_000,
         _ => ns / 1_000_000_000 * 1_000_000_000,
     };
     humantime::format_duration(Duration::from_nanos(coarse)).to_string()
@@ -335,8 +343,14 @@ mod tests {
         ] {
             assert!(report.contains(part), "no {part:?} in\n{report}");
         }
-        assert!(log().heading().contains("Replaying a.log (1,234 bytes, packed with gzip)"));
-        assert!(log().heading().contains("equal steps"));
+        let heading = log().heading(Some((7_200_000_000_000, 10.0)));
+        for part in [
+            "Replaying a.log (1,234 bytes, packed with gzip)",
+            "equal steps",
+            "2h after its first: at speed 10 all of it takes 12m",
+        ] {
+            assert!(heading.contains(part), "no {part:?} in\n{heading}");
+        }
     }
 
     #[test]

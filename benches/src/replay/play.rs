@@ -95,7 +95,7 @@ struct Reading {
 /// In words, when the log cannot be read to its end.
 ///
 /// # Panics
-/// When a publish was stopped.
+/// When a publish was stopped, or one of the two threads panics.
 pub fn play(
     path: PathName,
     settings: &Settings,
@@ -146,6 +146,7 @@ pub fn play(
     let read = if stop::is_asked() { read.recv_timeout(5 * LOOK).ok() } else { read.recv().ok() };
     let read = match read {
         Some(Err(error)) if !stop::is_asked() => return Err(error),
+        None if !stop::is_asked() => panic!("the reading thread has panicked"),
         read => read.and_then(Result::ok),
     };
     Ok(Played { recorder, read, behind, apart })

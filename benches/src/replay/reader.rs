@@ -62,7 +62,7 @@ pub fn read(
     let (mut times, mut schedule, mut done) = (known.times.clone(), Schedule::of(rules), Read::default());
     let mut filling = Filling { starts: Vec::with_capacity(CHUNK), queue, gone: false, bytes: &bytes };
     loop {
-        let moment = match records.next() {
+        let moment = match records.advance() {
             Ok(Some(found)) => times.read(found.time).map_err(|error| Broken {
                 line: found.line,
                 found: shown(found.time),

@@ -49,9 +49,9 @@ pub struct Seen {
     pub furthest_back_ns: u64,
     /// Events that were spread over their second.
     pub spread: u64,
-    /// From the first event's time to the latest.
+    /// From the first of them to the last, by the log's times, spread over their second where they are.
     pub span_ns: u64,
-    /// The longest time without an event.
+    /// The longest time between two of them.
     pub longest_gap_ns: u64,
     /// When the last is to start.
     pub last_start: u64,
@@ -111,7 +111,6 @@ impl Schedule {
         let joins = self.rules.spread && moment.whole;
         if ns > self.latest || !joins {
             self.spread_waiting(&mut out);
-            self.seen.longest_gap_ns = self.seen.longest_gap_ns.max(ns.abs_diff(self.latest));
             self.latest = ns;
         }
         if joins {
@@ -129,7 +128,6 @@ impl Schedule {
     /// The starts that are left at the end of the log.
     pub fn end(mut self, mut out: impl FnMut(u64)) -> (Seen, Go) {
         self.spread_waiting(&mut out);
-        self.seen.span_ns = self.first.map_or(0, |first| self.latest.abs_diff(first));
         let another = !self.rules.unordered && self.is_in_another_order(self.seen.events);
         (self.seen, if another { Go::Backwards } else { Go::Enough })
     }
@@ -155,13 +153,16 @@ impl Schedule {
     }
 
     fn start(&mut self, since_first: u64, out: &mut impl FnMut(u64)) {
+        // A time with a fraction among whole seconds may lie before the last of those spread over its second.
+        let since_first = since_first.max(self.seen.span_ns);
         let start = (since_first as f64 / self.rules.speed) as u64;
         if start > self.rules.last_start {
             self.full = true;
             return;
         }
         self.seen.events += 1;
-        self.seen.last_start = start;
+        self.seen.longest_gap_ns = self.seen.longest_gap_ns.max(since_first - self.seen.span_ns);
+        (self.seen.span_ns, self.seen.last_start) = (since_first, start);
         out(start);
     }
 }
@@ -225,6 +226,7 @@ mod tests {
         assert_eq!((seen.spread, seen.longest_gap_ns), (6, 2_000_000_000));
         let (none, seen, _) = starts(RULES, &[0, 0, 1_000]);
         assert_eq!((none, seen.spread), (vec![0, 0, 1_000_000], 0));
+        assert_eq!(starts(spread, &[0, 0, 300, 1_000]).0, [0, 500_000, 500_000, 1_000_000]);
         let faster = Rules { speed: 10.0, ..spread };
         assert_eq!(starts(faster, &[0, 0, 1_000]).0, [0, 50_000, 100_000]);
     }
@@ -255,7 +257,11 @@ mod tests {
         assert_eq!((inside, seen.outside, seen.backwards), (vec![0, 1_000, 2_000], 4, 0));
         assert_eq!(starts(Rules { limit: 2, ..RULES }, &[0, 1, 2, 3]).0, [0, 1_000]);
         let short = Rules { last_start: 2_000_000, ..RULES };
-        assert_eq!(starts(short, &[0, 1, 2, 3, 4]).0, [0, 1_000, 2_000]);
+        let (in_time, seen, _) = starts(short, &[0, 1, 2, 300, 400]);
+        assert_eq!(
+            (in_time, seen.span_ns, seen.longest_gap_ns),
+            (vec![0, 1_000, 2_000], 2_000_000, 1_000_000)
+        );
         let spread = Rules { spread: true, limit: 3, ..RULES };
         assert_eq!(starts(spread, &[0, 0, 0, 0]).1.events, 3);
     }

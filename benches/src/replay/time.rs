@@ -50,10 +50,11 @@ impl Unit {
 
     /// What a number of this size most likely counts: up to the year 5138 in seconds, and from 1973 in each of the others.
     const fn of_size(number: u64) -> Self {
+        const MOST_SECONDS: u64 = 99_999_999_999;
         match number {
-            ..100_000_000_000 => Self::Seconds,
-            ..100_000_000_000_000 => Self::Milliseconds,
-            ..100_000_000_000_000_000 => Self::Microseconds,
+            0..=MOST_SECONDS => Self::Seconds,
+            _ if number / 1_000 <= MOST_SECONDS => Self::Milliseconds,
+            _ if number / 1_000_000 <= MOST_SECONDS => Self::Microseconds,
             _ => Self::Nanoseconds,
         }
     }
