@@ -87,6 +87,7 @@ fn the_limit_and_the_least_effect_are_those_asked_for() {
         let (exit, report, _) = compared("limits", &figures(1.0), &figures(1.2), options);
         // The p99 did not change in either.
         assert_eq!(exit, Some(code), "{options:?}:\n{report}");
+        assert_eq!(report.contains("too small to count"), options.contains(&"5ns"), "{report}");
     }
     let throughput = |factor: f64| document(&[(ONE, "throughput", &by(1e6 * factor))]);
     assert_eq!(compared("less", &throughput(1.0), &throughput(0.9), &[]).0, Some(1));

@@ -48,6 +48,8 @@ pub enum Verdict {
     Worse,
     /// Better for sure.
     Better,
+    /// A difference for sure; but less than `--min-effect`.
+    TooSmall,
     /// No difference that can be told, and none above its limit.
     Same,
     /// No difference that can be told; but one above its limit might be hidden by noise.
@@ -273,6 +275,7 @@ fn verdict(
         Some(limit) if counts && beyond_doubt && at_least > limit => Verdict::Regressed,
         _ if counts && at_least > 0.0 => Verdict::Worse,
         _ if counts && at_most < 0.0 => Verdict::Better,
+        _ if at_least > 0.0 || at_most < 0.0 => Verdict::TooSmall,
         Some(limit) if at_most > limit && in_unit(at_most) >= least => Verdict::Unclear,
         _ => Verdict::Same,
     }
@@ -333,7 +336,7 @@ mod tests {
     #[test]
     fn what_is_below_the_least_effect_does_not_count() {
         let small = BASE.map(|value| value / 20.0); // 5 ns: 10 % are half a nanosecond
-        assert_eq!(ns(&small, &small.map(|value| value * 1.1)).verdict, Verdict::Same);
+        assert_eq!(ns(&small, &small.map(|value| value * 1.1)).verdict, Verdict::TooSmall);
         assert_eq!(ns(&small, &small.map(|value| value * 1.3)).verdict, Verdict::Regressed);
         let figure = Figure {
             base: measure("median", Unit::Nanoseconds, Better::Lower, &BASE),
@@ -342,7 +345,7 @@ mod tests {
         };
         let least = MinEffect::parse("50ns").unwrap();
         let limits = Limits::of(&[Limit::parse("median:+5%").unwrap()], &[least]);
-        assert_eq!(judge(&[figure], &limits).unwrap()[0].verdict, Verdict::Same);
+        assert_eq!(judge(&[figure], &limits).unwrap()[0].verdict, Verdict::TooSmall);
     }
 
     #[test]

@@ -182,7 +182,7 @@ const fn tone(verdict: Verdict) -> Tone {
         Verdict::Regressed | Verdict::TooFewRepeats => Tone::Bad,
         Verdict::Better => Tone::Good,
         Verdict::Worse => Tone::Plain,
-        Verdict::Same | Verdict::Unclear => Tone::Quiet,
+        Verdict::TooSmall | Verdict::Same | Verdict::Unclear => Tone::Quiet,
     }
 }
 
@@ -193,6 +193,7 @@ impl Verdict {
             Self::Regressed => "regressed",
             Self::Worse => "worse",
             Self::Better => "better",
+            Self::TooSmall => "too small to count",
             Self::Same => "no difference that can be told",
             Self::Unclear => "no difference that can be told; too noisy for the limit",
             Self::TooFewRepeats => "too few repeats",
