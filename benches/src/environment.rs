@@ -39,8 +39,8 @@ Examples:
   lab env --json - --quiet | jq -r '.environment.verdicts[] | select(.can == false) | .about'
   taskset -c 2 lab env                         the same for one core of it
 
-What the system does not say is unknown; of systems other than Linux that is most of it. What is tried, is tried while others use the
-machine: try again when it is quiet.
+What the system does not say is unknown; of systems other than Linux that is most of it. What is
+tried, is tried while others use the machine: try again when it is quiet.
 
 Exit codes: 0 looked at, 2 wrong usage or a file that cannot be written, 130 interrupted.";
 

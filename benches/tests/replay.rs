@@ -160,6 +160,26 @@ fn the_report_says_what_was_found_out_and_what_spoils_it() {
 }
 
 #[test]
+fn a_long_log_is_never_in_memory_as_a_whole() {
+    let folder = Folder::new("replay-long");
+    let agent = "x".repeat(150);
+    let line = |n: u64| {
+        format!("h - - [31/Jan/2026:13:{:02}:{:02} +0100] \"GET /\" 200 1 \"{agent}\"\n", n / 60, n % 60)
+    };
+    // A hundred lines each second: 77 MB in all.
+    let log: String = (0..3_600).map(|second| line(second).repeat(100)).collect();
+    let document = replay(&folder, log.as_bytes(), &[]);
+    let replay = &document["replay"];
+    assert_eq!(
+        (&replay["log"]["events"], &replay["log"]["spread_events"]),
+        (&360_000.into(), &360_000.into())
+    );
+    // None where the system does not say.
+    let peak = replay["peak_memory_bytes"].as_u64().unwrap_or_default();
+    assert!(log.len() > 70_000_000 && peak < 50_000_000, "{peak} bytes for a log of {}", log.len());
+}
+
+#[test]
 fn standard_input_is_replayed_once() {
     let mut child = Command::new(env!("CARGO_BIN_EXE_lab"))
         .args(["replay", "-", "--speed", "1000000", "--quiet", "--json", "-"])

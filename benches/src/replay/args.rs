@@ -82,11 +82,13 @@ Examples:
   lab replay access.log --from 2026-01-31T12:00:00Z --until 2026-01-31T12:01:00Z
   lab replay access.log --paths signalpost,std-mutex --repeats 5 --json replay.json
 
-Latency counts from when an event was meant to start, as the log has it, to the end of its publish; from its actual start is
-printed beside it. One thread publishes; another reads ahead, up to half a million events, before the first is published and
-from then on. Where it is too slow for the speed, that is counted and said.
+Latency counts from when an event was meant to start, as the log has it, to the end of its publish;
+from its actual start is printed beside it. One thread publishes; another reads ahead, up to half a
+million events, before the first is published and from then on. Where it is too slow for the speed,
+that is counted and said.
 
-Exit codes: 0 replayed, 2 wrong usage, or a log that is missing or broken, 130 interrupted: what was measured is written, marked partial.";
+Exit codes: 0 replayed, 2 wrong usage, or a log that is missing or broken, 130 interrupted: what was
+measured is written, marked partial.";
 
 impl Args {
     /// What was said about the log.

@@ -81,8 +81,11 @@ impl Input {
         } else {
             Box::new(raw)
         };
-        // Packed data that break off within the head have lines before; these are looked at first.
-        let head = beginning(&mut rest, HEAD_BYTES).map_err(|error| trouble(&name, packed, 0, &error))?;
+        let mut head = Vec::with_capacity(HEAD_BYTES);
+        if let Err(error) = (&mut rest).take(HEAD_BYTES as u64).read_to_end(&mut head) {
+            let lines = head.iter().filter(|byte| **byte == b'\n').count();
+            return Err(trouble(&name, packed, lines as u64, &error));
+        }
         if let Some(what) = not_text(&head) {
             return Err(format!(
                 "'{name}' is not text: {what}\n\n\
@@ -242,8 +245,8 @@ pub(crate) mod tests {
     #[test]
     fn packed_data_that_break_off_say_so_wherever_that_is() {
         let short = packed(b"1767225600\n1767225601\n");
-        let error = open(short[..short.len() - 9].to_vec()).unwrap_err();
-        assert!(error.contains("breaks off"), "{error}");
+        let error = open(short[..short.len() - 5].to_vec()).unwrap_err();
+        assert!(error.contains("breaks off in the middle of its packed data, after line 2"), "{error}");
         let text: String = (0..100_000).map(|n| format!("{}\n", 1_767_225_600 + n % 7919 * 7919)).collect();
         let long = packed(text.as_bytes());
         let input = open(long[..long.len() - 100].to_vec()).unwrap();
