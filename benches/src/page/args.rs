@@ -36,7 +36,9 @@ Examples:
   lab --json paths.json && lab report paths.json --svg paths.svg
   lab report new.json base.json --json - | jq -r '.rows[] | [.case, .metric, .ratios[1]] | @tsv'
 
---json writes what the report says: findings, figures, ratios. --quick and --check change nothing here: nothing is measured and nothing
-judged. Whether a ratio is more than chance is what `lab compare` says.
+--json writes what the report says: findings, figures, ratios. --quick and --check change
+nothing here: nothing is measured, and nothing judged. Whether a ratio is more than chance is
+what `lab compare` says.
 
-Exit codes: 0 written, 2 wrong usage, a file that cannot be read or has no figures, or one that cannot be written.";
+Exit codes: 0 written, 2 wrong usage, a file that cannot be read or has no figures, or one
+that cannot be written.";

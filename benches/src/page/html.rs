@@ -59,6 +59,7 @@ pub fn page(report: &Report) -> String {
                             "A raw loop is the floor and wins nothing, nor does what does other work."
                             @if report.compares() { " Ratios are to the first file; `lab compare` says whether one is more than chance." }
                         }
+                        (how_to_read(report))
                         @if report.compares() { (legend(&report.names().collect::<Vec<_>>())) }
                     }
                     section { h2 { "Measured on" } (machines(report)) }
@@ -71,6 +72,24 @@ pub fn page(report: &Report) -> String {
         }
     };
     page.into_string()
+}
+
+fn how_to_read(report: &Report) -> Markup {
+    let has_curves =
+        report.chapters.iter().flat_map(|chapter| &chapter.groups).any(|group| !group.curves.is_empty());
+    html! {
+        p.quiet {
+            "Bars end at the median, whiskers go from the lowest to the highest repeat. Where figures span decades the axis does too, and points "
+            "stand for bars."
+            @if report.compares() { " Numbers at the bars are those of the files." }
+        }
+        @if has_curves {
+            p.quiet {
+                "In percentile curves each step to the right shows ten times rarer events. Full lines are corrected: latency counts from when an "
+                "event was meant to start, so that a stall counts for every event it delayed. Dashed lines are raw: from when it did start."
+            }
+        }
+    }
 }
 
 /// What each path does not do: figures of those that do other work are not to be set beside each other unknowingly.
@@ -149,7 +168,7 @@ fn chapter(report: &Report, chapter: &Chapter, left: &Counter<usize>) -> Markup 
             h2 { (plain(words::title(chapter))) }
             (curve_charts(report, chapter, left))
             @let tables = tables::overview(report, chapter);
-            @let drawings = bar_charts(report, chapter, left);
+            @let drawings = bar_charts(chapter, left);
             // Of several files the table is long.
             @if report.compares() { (drawings) }
             @for table in &tables { (grid(table, report.compares())) }
@@ -202,10 +221,6 @@ fn curve_charts(report: &Report, chapter: &Chapter, left: &Counter<usize>) -> Ma
     html! {
         @if !charts.is_empty() {
             h3 { "Percentiles" }
-            p.quiet {
-                "Each step to the right shows ten times rarer events. Full lines are corrected: latency counts from when an event was meant to start, so that a "
-                "stall counts for every event it delayed. Dashed lines are raw: from when it did start."
-            }
             div.charts.large { @for chart in charts { (chart) } }
         }
     }
@@ -232,16 +247,11 @@ fn curve_chart(title: &str, lines: &[Line<'_>], names: &[String], left: &Counter
 }
 
 /// A chart for each figure that several subjects have; figures of one subject alone share one, by unit.
-fn bar_charts(report: &Report, chapter: &Chapter, left: &Counter<usize>) -> Markup {
+fn bar_charts(chapter: &Chapter, left: &Counter<usize>) -> Markup {
     let charts: Vec<_> = chapter.groups.iter().flat_map(|group| bars_of(group, left)).collect();
     html! {
         @if !charts.is_empty() {
             h3 { "Medians and their spread" }
-            p.quiet {
-                "Bars end at the median, whiskers go from the lowest to the highest repeat. Where figures span decades the axis does too, and points "
-                "stand for bars. "
-                @if report.compares() { "Numbers at the bars are those of the files." }
-            }
             div.charts { @for chart in charts { (chart) } }
         }
     }
@@ -287,9 +297,10 @@ fn bars_of(group: &Group, left: &Counter<usize>) -> Vec<Markup> {
 fn grid(grid: &Grid, compares: bool) -> Markup {
     let shown = &grid.rows[..grid.rows.len().min(ROWS)];
     html! {
+        // Not a caption: it would scroll away with a wide table.
+        p.caption { (plain(&grid.title)) }
         div.wide tabindex="0" role="region" aria-label=(plain(&grid.title)) {
-            table {
-                caption { (plain(&grid.title)) }
+            table aria-label=(plain(&grid.title)) {
                 thead { tr { @for (place, head) in grid.head.iter().enumerate() { th.number[place >= grid.names] scope="col" { (plain(head)) } } } }
                 tbody {
                     @for row in shown {
@@ -385,7 +396,7 @@ mod tests {
         let (text, _) = read(&page(&report(vec![a, b])));
         for part in [
             "Read with care",
-            "1.json is partial",
+            "1.json: partial",
             "1.json: more threads than cores",
             "differ in cores",
             "cores (differs)264",

@@ -3,6 +3,7 @@
 //! Owns what is refused (a file without figures), the short name of each file, and the remarks about what makes two files hard to
 //! compare. Not here: what a file looks like (`saved.rs`).
 
+use super::words::listed;
 use crate::{machine::Machine, saved::Saved};
 use std::{collections::BTreeSet, path::Path};
 
@@ -83,20 +84,23 @@ pub fn facts(machine: &Machine) -> [(&'static str, String, bool); 9] {
     ]
 }
 
-/// What to be wary of: files that were broken off, their own warnings, machines that differ.
+/// What to be wary of: files that were broken off, their own warnings, machines that differ. What is true of several files is said once.
 pub fn remarks(sources: &[Source]) -> Vec<String> {
-    let mut remarks = Vec::new();
+    let mut said: Vec<(&str, Vec<&str>)> = Vec::new();
     for Source { name, saved } in sources {
-        if saved.partial {
-            remarks.push(format!(
-                "{name} is partial: its measurement was broken off, and this is what there was until then."
-            ));
+        let partial =
+            saved.partial.then_some("partial, broken off before its end; this is what there was until then.");
+        let debug = saved.machine.profile == "debug";
+        let debug = debug.then_some("measured without optimisation, so its numbers mean nothing.");
+        for text in partial.into_iter().chain(debug).chain(saved.warnings.iter().map(String::as_str)) {
+            match said.iter_mut().find(|(known, _)| *known == text) {
+                Some((_, names)) => names.push(name),
+                None => said.push((text, vec![name])),
+            }
         }
-        if saved.machine.profile == "debug" {
-            remarks.push(format!("{name} was measured without optimisation: its numbers mean nothing."));
-        }
-        remarks.extend(saved.warnings.iter().map(|warning| format!("{name}: {warning}")));
     }
+    let mut remarks: Vec<_> =
+        said.into_iter().map(|(text, names)| format!("{}: {text}", listed(&names))).collect();
     let differing: Vec<_> =
         differing(sources).into_iter().filter(|&(_, matters)| matters).map(|(fact, _)| fact).collect();
     if !differing.is_empty() {
@@ -156,8 +160,10 @@ mod tests {
         (b.saved.machine.cores, b.saved.machine.flags) = (64, "opt-level 0".to_owned());
         b.saved.partial = true;
         b.saved.warnings.push("more threads than cores".to_owned());
+        let twice = remarks(&[b.clone(), Source { name: "c.json".to_owned(), ..b.clone() }]);
+        assert_eq!(twice[1], "b.json and c.json: more threads than cores");
         let remarks = remarks(&[a, b]);
-        assert!(remarks[0].starts_with("b.json is partial"), "{remarks:?}");
+        assert!(remarks[0].starts_with("b.json: partial"), "{remarks:?}");
         assert_eq!(remarks[1], "b.json: more threads than cores");
         assert!(remarks[2].contains("differ in cores, flags."), "{remarks:?}");
         assert_eq!(remarks.len(), 3);
