@@ -92,6 +92,14 @@ impl Recorder {
         self.never_begun += events;
     }
 
+    /// Events at given times were asked for during so many nanoseconds, also if the last ended earlier: throughput is that of the
+    /// whole time. Of a closed loop it changes nothing.
+    pub fn lasted(&mut self, time_ns: u64) {
+        if let Kind::Paced(_) = self.kind {
+            self.took_ns = self.took_ns.max(time_ns);
+        }
+    }
+
     /// Forgets everything, for instance what was recorded to warm up.
     pub fn clear(&mut self) {
         self.corrected.reset();
@@ -320,6 +328,15 @@ mod tests {
         assert!((summary.raw.p50_ns - 0.85).abs() < 0.001, "{summary:?}");
         // What lies between the batches is not in the throughput.
         assert!((summary.throughput - 2_000.0 / 1_700e-9).abs() < 1.0, "{summary:?}");
+    }
+
+    #[test]
+    fn throughput_is_that_of_the_whole_time_also_if_the_last_event_ended_before() {
+        let mut recorder = paced((0..10).map(|n| (n * 1_000, n * 1_000, n * 1_000 + 50)));
+        recorder.lasted(10_000);
+        assert_eq!(recorder.summary().throughput, 1e6);
+        recorder.lasted(5_000);
+        assert_eq!(recorder.summary().throughput, 1e6);
     }
 
     #[test]
