@@ -24,6 +24,10 @@ use serde::Serialize;
 /// Repeats on each side below which nothing is judged.
 pub const FEWEST: usize = 5;
 
+/// Percent of the starts at a fixed rate that the base may have missed. Above it, latencies from the intended start say how busy the
+/// machine was, and so they differ from hour to hour.
+pub(super) const MISSED: f64 = 1.0;
+
 /// How often an interval is to hold; and all wider ones together.
 const CONFIDENCE: f64 = 0.95;
 
@@ -52,7 +56,8 @@ pub enum Verdict {
     TooSmall,
     /// No difference that can be told, and none above its limit.
     Same,
-    /// No difference that can be told; but one above its limit might be hidden by noise.
+    /// No difference that can be told, but one above its limit might be hidden by noise; or a latency at a rate that the base's
+    /// machine was too busy for, which cannot be judged.
     Unclear,
     /// Fewer than five repeats on a side.
     TooFewRepeats,
@@ -172,7 +177,16 @@ pub fn judge(figures: &[Figure], limits: &Limits) -> Result<Vec<Row>, String> {
         .iter()
         .filter(|figure| figure.enough() && !figure.is_exact() && limits.of_measure(&figure.base).is_some());
     let together = 1.0 - (1.0 - CONFIDENCE) / with_limit.count().max(1) as f64;
-    Ok(figures.iter().map(|figure| figure.row(limits, together)).collect())
+    let mut rows: Vec<_> = figures.iter().map(|figure| figure.row(limits, together)).collect();
+    let starved = |row: &&Row| row.metric == "missed" && row.base > MISSED;
+    let starved: Vec<_> = rows.iter().filter(starved).map(|row| row.case.clone()).collect();
+    for row in &mut rows {
+        let from_intended_start = row.unit == Unit::Nanoseconds && !row.metric.starts_with("raw-");
+        if row.verdict == Verdict::Regressed && from_intended_start && starved.contains(&row.case) {
+            row.verdict = Verdict::Unclear;
+        }
+    }
+    Ok(rows)
 }
 
 impl Figure {
@@ -375,6 +389,26 @@ mod tests {
         let below_zero = ns(&[-1.0, 100.0, 100.0, 101.0, 99.0], &[130.0; 5]);
         assert_eq!(below_zero.counted, Counted::Percent);
         assert!((below_zero.change.middle - 30.0).abs() < 1.0);
+    }
+
+    #[test]
+    fn latencies_at_a_rate_that_the_base_could_not_keep_are_not_judged() {
+        let verdicts = |missed: f64| {
+            let figure = |metric: &str, unit, repeats: &[f64], new: &[f64]| Figure {
+                base: measure(metric, unit, Better::Lower, repeats),
+                new: new.to_vec(),
+                paired: false,
+            };
+            let figures = [
+                figure("p99", Unit::Nanoseconds, &BASE, &by(1.5)),
+                figure("raw-p99", Unit::Nanoseconds, &BASE, &by(1.5)),
+                figure("missed", Unit::Percent, &[missed; 5], &[missed; 5]),
+            ];
+            let rows = judge(&figures, &limits("p99:+10%,raw-p99:+10%")).unwrap();
+            rows.iter().map(|row| row.verdict).collect::<Vec<_>>()
+        };
+        assert_eq!(verdicts(0.5), [Verdict::Regressed, Verdict::Regressed, Verdict::Same]);
+        assert_eq!(verdicts(60.0), [Verdict::Unclear, Verdict::Regressed, Verdict::Same]);
     }
 
     #[test]

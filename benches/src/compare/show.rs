@@ -2,7 +2,7 @@
 //!
 //! Owns their words. Not here: what is in them (`judge.rs`).
 
-use super::judge::{Counted, FEWEST, Name, Outcome, Row, Side, Verdict};
+use super::judge::{Counted, FEWEST, MISSED, Name, Outcome, Row, Side, Verdict};
 use crate::{
     cli::Cli,
     measure::{Better, Unit},
@@ -107,6 +107,12 @@ impl Outcome {
         }
         text += &self.listed("only in the new one", &self.added);
         text += &self.too_few();
+        for row in self.rows.iter().filter(|row| row.metric == "missed" && row.base > MISSED) {
+            text += &format!(
+                "  {}: the base missed {:.1} % of its starts: the machine was too busy for its latencies to be judged.\n",
+                row.case, row.base
+            );
+        }
         let unclear = self.with(Verdict::Unclear).count();
         if unclear > 0 {
             text += &format!(
