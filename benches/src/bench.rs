@@ -180,7 +180,7 @@ struct Shared<F>(F);
 impl<F: Fn() -> R + Send + Sync, R> Lane for Shared<F> {
     fn measure(&self, gate: &Gate, batch: Batch) -> Measured {
         let mut call = &self.0;
-        timed(gate, batch, |calls| (lap(&mut call, calls), 0))
+        timed(gate, batch, 0, |calls| (lap(&mut call, calls), 0))
     }
 }
 
@@ -190,7 +190,7 @@ struct Made<M>(M);
 impl<M: Fn() -> F + Send + Sync, F: FnMut() -> R, R> Lane for Made<M> {
     fn measure(&self, gate: &Gate, batch: Batch) -> Measured {
         let mut call = (self.0)();
-        timed(gate, batch, |calls| (lap(&mut call, calls), 0))
+        timed(gate, batch, 0, |calls| (lap(&mut call, calls), 0))
     }
 }
 

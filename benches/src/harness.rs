@@ -35,7 +35,7 @@ pub struct Batch {
 /// What a publisher measured in one batch.
 #[derive(Clone, Copy, Debug)]
 pub struct Measured {
-    /// Nanoseconds for one publish: the middle lap's.
+    /// Nanoseconds for one publish: the middle lap's; through a queue that of all.
     pub ns: f64,
     /// The time of all laps together.
     pub took: Duration,
@@ -52,14 +52,26 @@ pub trait Lane: Send + Sync {
 impl<P: DispatchPath> Lane for P {
     fn measure(&self, gate: &Gate, batch: Batch) -> Measured {
         let mut publisher = self.publisher();
-        publisher.saturate();
-        timed(gate, batch, |publishes| lap::<P>(&mut publisher, publishes))
+        if P::QUEUE > 0 {
+            lap::<P>(&mut publisher, P::QUEUE);
+        }
+        timed(gate, batch, P::QUEUE, |publishes| lap::<P>(&mut publisher, publishes))
     }
 }
 
 /// One publisher's batch: a warm-up, laps that begin together with the others', more until all others have ended theirs. A `lap` of
 /// so many publishes says how long it took and how many were stopped.
-pub(crate) fn timed(gate: &Gate, batch: Batch, mut lap: impl FnMut(u64) -> (Duration, u64)) -> Measured {
+///
+/// Through a queue of so many places, which is full, a publish costs little or a long wait: the wait for many others, as its other
+/// end takes many at once. Then a lap is twice the queue at least, and the batch's time is the mean of all.
+pub(crate) fn timed(
+    gate: &Gate,
+    batch: Batch,
+    queue: u64,
+    mut lap: impl FnMut(u64) -> (Duration, u64),
+) -> Measured {
+    let asked = batch.publishes;
+    let batch = Batch { publishes: batch.publishes.max(2 * queue), ..batch };
     let warm_up = (batch.publishes / 4).max(1);
     let (_, mut stopped) = lap(warm_up);
     gate.start();
@@ -76,7 +88,13 @@ pub(crate) fn timed(gate: &Gate, batch: Batch, mut lap: impl FnMut(u64) -> (Dura
     while !gate.all_finished() {
         stopped += lap(warm_up).1;
     }
-    Measured { ns: stats::median(&laps), took, stopped }
+    if queue == 0 {
+        return Measured { ns: stats::median(&laps), took, stopped };
+    }
+    let ns = laps.iter().sum::<f64>() / laps.len() as f64;
+    // Of as many as were asked for, not of those that made the laps longer.
+    let took = Duration::from_nanos((ns * (asked * batch.laps as u64) as f64) as u64);
+    Measured { ns, took, stopped }
 }
 
 /// The loop that is timed. Never inlined, so that it is compiled once for each path, alone.

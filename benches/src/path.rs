@@ -24,6 +24,9 @@ pub(crate) trait DispatchPath: Send + Sync {
     /// What it publishes.
     type Event: Event;
 
+    /// Places in the queue that its publishes go through; none if they go through none.
+    const QUEUE: u64 = 0;
+
     /// One publishing thread's view of it.
     type Publisher<'p>: Publisher<Self::Event>
     where
@@ -48,10 +51,6 @@ pub(crate) trait Publisher<E> {
     /// Gives the event to the subscribers in order until one stops it; true if none did. Every path inlines this into the
     /// timed loop, or one would pay for a call and its saved registers and another would not.
     fn publish(&mut self, event: &'static E) -> bool;
-
-    /// Before publishes follow each other as fast as they can: brings the path to where they will cost the same for as long as
-    /// that goes on. Nothing to do, but for a queue, which is filled.
-    fn saturate(&mut self) {}
 }
 
 /// A dispatch path by name, as on the command line and in reports.
@@ -240,7 +239,7 @@ impl PathName {
                 "stops an event only with a combiner of one's own; clones the event for each subscriber"
             }
             Self::Tracing => {
-                "the publisher learns neither of errors nor of a stop; fields, not a value; layers are fixed at the start"
+                "the publisher learns neither of errors nor of a stop; fields, not a value; registering takes a reload layer"
             }
             Self::EventListener => {
                 "carries no event; none can stop it, no errors to the publisher; a subscriber needs a thread or a task"

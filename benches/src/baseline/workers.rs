@@ -22,8 +22,8 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-/// Places in a queue, as many as in the hand-off's.
-const CAPACITY: usize = 1_024;
+/// Places in a queue: few beside the publishes of a batch, so that it hardly matters how many of them are taken when it ends.
+const CAPACITY: usize = 128;
 
 /// The core for a worker: not the first publisher's, where there is another. To be asked on a thread that may use all.
 fn core() -> Option<CoreId> {
@@ -102,6 +102,7 @@ pub(crate) struct Sending<'p, C: Channel>(&'p C::Sender, PhantomData<C>);
 
 impl<C: Channel> DispatchPath for ToWorker<C> {
     type Event = Tick;
+    const QUEUE: u64 = CAPACITY as u64;
     type Publisher<'p> = Sending<'p, C>;
 
     fn with(crowd: impl Crowd<Tick>) -> Self {
@@ -126,10 +127,6 @@ impl<C: Channel> Publisher<Tick> for Sending<'_, C> {
     fn publish(&mut self, event: &'static Tick) -> bool {
         C::send(self.0, event);
         true
-    }
-
-    fn saturate(&mut self) {
-        (0..CAPACITY).for_each(|_| C::send(self.0, Tick::EVENT));
     }
 }
 
@@ -176,6 +173,7 @@ impl Drop for Taken<'_> {
 
 impl DispatchPath for Disruptor {
     type Event = Tick;
+    const QUEUE: u64 = CAPACITY as u64;
     type Publisher<'p> = Ring<'p>;
 
     fn with(crowd: impl Crowd<Tick>) -> Self {
@@ -203,10 +201,6 @@ impl Publisher<Tick> for Ring<'_> {
     fn publish(&mut self, event: &'static Tick) -> bool {
         self.producer.publish(|slot| *slot = event);
         true
-    }
-
-    fn saturate(&mut self) {
-        (0..CAPACITY).for_each(|_| self.producer.publish(|slot| *slot = Tick::EVENT));
     }
 }
 
