@@ -64,9 +64,11 @@ pub fn drawn(report: &Report) -> Result<String, String> {
     if !others.is_empty() {
         words.push(format!("Not drawn, since they do other work: {}.", listed(&others)));
     }
-    if source.saved.partial {
-        words.push("Partial: the measurement was broken off.".to_owned());
-    }
+    // The name of the one file says nothing here.
+    let name = format!("{}: ", source.name);
+    words.extend(
+        report.remarks.iter().map(|remark| format!("Note: {}", remark.strip_prefix(&name).unwrap_or(remark))),
+    );
     words.push(format!(
         "{}, {}; {}, kernel {}; {}; {}; commit\u{a0}{}. Measured by `lab {}`.",
         machine.cpu,
@@ -359,6 +361,14 @@ mod tests {
         read(&drawn);
         assert!(!drawn.contains("<script") && !drawn.contains("<img"));
         assert!(!drawn.chars().any(|c| c.is_control() && c != '\n'), "XML has no such characters");
+    }
+
+    #[test]
+    fn what_spoils_the_figures_is_written_below_them() {
+        let mut file = saved();
+        file.machine.load = Some(7.5);
+        let drawn = drawn(&report(vec![file])).unwrap();
+        assert!(drawn.contains("Note: measured while 7.5 tasks wanted its 2 cores"), "{drawn}");
     }
 
     #[test]

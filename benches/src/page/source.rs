@@ -4,7 +4,7 @@
 //! compare. Not here: what a file looks like (`saved.rs`).
 
 use super::words::listed;
-use crate::{machine::Machine, saved::Saved};
+use crate::{machine::Machine, saved::Saved, table::counted};
 use std::{collections::BTreeSet, path::Path};
 
 /// One file.
@@ -86,13 +86,21 @@ pub fn facts(machine: &Machine) -> [(&'static str, String, bool); 9] {
 
 /// What to be wary of: files that were broken off, their own warnings, machines that differ. What is true of several files is said once.
 pub fn remarks(sources: &[Source]) -> Vec<String> {
-    let mut said: Vec<(&str, Vec<&str>)> = Vec::new();
+    let mut said: Vec<(String, Vec<&str>)> = Vec::new();
     for Source { name, saved } in sources {
         let partial =
             saved.partial.then_some("partial, broken off before its end; this is what there was until then.");
         let debug = saved.machine.profile == "debug";
         let debug = debug.then_some("measured without optimisation, so its numbers mean nothing.");
-        for text in partial.into_iter().chain(debug).chain(saved.warnings.iter().map(String::as_str)) {
+        let Machine { load, cores, .. } = saved.machine;
+        let busy = load.filter(|load| *load > cores as f64 * 0.5).map(|load| {
+            let cores = counted(cores, "core");
+            format!(
+                "measured while {load:.1} tasks wanted its {cores}: read ratios and order, not nanoseconds."
+            )
+        });
+        let own = partial.into_iter().chain(debug).map(str::to_owned).chain(busy);
+        for text in own.chain(saved.warnings.iter().cloned()) {
             match said.iter_mut().find(|(known, _)| *known == text) {
                 Some((_, names)) => names.push(name),
                 None => said.push((text, vec![name])),
@@ -160,6 +168,9 @@ mod tests {
         (b.saved.machine.cores, b.saved.machine.flags) = (64, "opt-level 0".to_owned());
         b.saved.partial = true;
         b.saved.warnings.push("more threads than cores".to_owned());
+        let mut busy = b.clone();
+        (busy.saved.machine.load, busy.saved.machine.cores) = (Some(7.5), 2);
+        assert!(remarks(&[busy])[1].contains("while 7.5 tasks wanted its 2 cores"));
         let twice = remarks(&[b.clone(), Source { name: "c.json".to_owned(), ..b.clone() }]);
         assert_eq!(twice[1], "b.json and c.json: more threads than cores");
         let remarks = remarks(&[a, b]);
