@@ -35,7 +35,7 @@ pub struct Batch {
 /// What a publisher measured in one batch.
 #[derive(Clone, Copy, Debug)]
 pub struct Measured {
-    /// Nanoseconds for one publish: the middle lap's; through a queue that of all.
+    /// Nanoseconds for one publish: the middle lap's.
     pub ns: f64,
     /// The time of all laps together.
     pub took: Duration,
@@ -59,11 +59,14 @@ impl<P: DispatchPath> Lane for P {
     }
 }
 
+/// How often a lap fills a queue at least.
+const QUEUES: u64 = 8;
+
 /// One publisher's batch: a warm-up, laps that begin together with the others', more until all others have ended theirs. A `lap` of
 /// so many publishes says how long it took and how many were stopped.
 ///
 /// Through a queue of so many places, which is full, a publish costs little or a long wait: the wait for many others, as its other
-/// end takes many at once. Then a lap is twice the queue at least, and the batch's time is the mean of all.
+/// end takes many at once. A lap is then long enough for [`QUEUES`] of them, or it would be the one or the other by chance.
 pub(crate) fn timed(
     gate: &Gate,
     batch: Batch,
@@ -71,7 +74,7 @@ pub(crate) fn timed(
     mut lap: impl FnMut(u64) -> (Duration, u64),
 ) -> Measured {
     let asked = batch.publishes;
-    let batch = Batch { publishes: batch.publishes.max(2 * queue), ..batch };
+    let batch = Batch { publishes: batch.publishes.max(QUEUES * queue), ..batch };
     let warm_up = (batch.publishes / 4).max(1);
     let (_, mut stopped) = lap(warm_up);
     gate.start();
@@ -88,12 +91,11 @@ pub(crate) fn timed(
     while !gate.all_finished() {
         stopped += lap(warm_up).1;
     }
-    if queue == 0 {
-        return Measured { ns: stats::median(&laps), took, stopped };
+    let ns = stats::median(&laps);
+    if batch.publishes > asked {
+        // Of as many as were asked for, not of those that made the laps longer.
+        took = Duration::from_nanos((ns * (asked * batch.laps as u64) as f64) as u64);
     }
-    let ns = laps.iter().sum::<f64>() / laps.len() as f64;
-    // Of as many as were asked for, not of those that made the laps longer.
-    let took = Duration::from_nanos((ns * (asked * batch.laps as u64) as f64) as u64);
     Measured { ns, took, stopped }
 }
 
@@ -170,5 +172,17 @@ mod tests {
             assert_eq!(other.join().unwrap().stopped, 0);
         });
         assert!(gate.all_finished());
+    }
+
+    #[test]
+    fn a_lap_through_a_queue_fills_it_several_times_and_counts_as_what_was_asked_for() {
+        let mut laps = Vec::new();
+        let batch = Batch { publishes: 3, laps: 2 };
+        let measured = timed(&Gate::new(1), batch, 10, |publishes| {
+            laps.push(publishes);
+            (Duration::from_nanos(publishes * 5), 0)
+        });
+        assert_eq!(laps, [10 * QUEUES / 4, 10 * QUEUES, 10 * QUEUES]);
+        assert_eq!((measured.ns, measured.took), (5.0, Duration::from_nanos(3 * 2 * 5)));
     }
 }
