@@ -10,6 +10,8 @@ struct Order {
     price: u64,
 }
 
+type Subscriber = Box<dyn Fn(&Order) + Send + Sync>;
+
 pub(crate) fn measure() -> Report {
     let order = &Order { price: 42 };
     let subscriber = |limit: u64| {
@@ -19,7 +21,7 @@ pub(crate) fn measure() -> Report {
     };
 
     // What is to be measured: here a Vec behind a lock, as one would write it.
-    let yours: RwLock<Vec<Box<dyn Fn(&Order) + Send + Sync>>> = RwLock::default();
+    let yours: RwLock<Vec<Subscriber>> = RwLock::default();
     let ours: Dispatcher<Order> = Dispatcher::new();
     for limit in 0..16 {
         yours.write().unwrap().push(Box::new(subscriber(limit)));
