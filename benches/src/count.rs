@@ -35,7 +35,7 @@ pub struct Args {
     /// What every command takes.
     #[command(flatten)]
     pub common: CommonArgs,
-    /// What to count [default: all but bus-topic, with --quick raw-loop and signalpost]
+    /// What to count [default: all, with --quick raw-loop and signalpost]
     #[arg(long, value_enum, value_delimiter = ',', value_name = "PATH,..")]
     pub paths: Vec<Subject>,
     /// Counts of subscribers, 0 to 10000 [default: 0,1,16]
@@ -52,7 +52,7 @@ pub struct Args {
 
 const EXAMPLES: &str = "\
 Examples:
-  lab count                                    the usual cases, beside the baseline of this target
+  lab count                                    every case, beside the baseline of this target
   lab count --quick                            signalpost and the raw loop alone, a few seconds
   lab count --bless                            these counts are the baseline from now on
   lab count --baseline before.json --bless     into a file of one's own; then, after a change:
@@ -166,7 +166,7 @@ impl Args {
     fn cases(&self) -> Vec<(Subject, usize)> {
         let subjects = match (self.paths.as_slice(), self.common.quick) {
             ([], true) => &[Subject::RawLoop, Subject::Signalpost],
-            ([], false) => &Subject::USUAL[..],
+            ([], false) => &Subject::ALL[..],
             (asked, _) => asked,
         };
         let mut subscribers: Vec<usize> = match self.subscribers.as_slice() {
@@ -275,7 +275,7 @@ impl Outcome {
             ]);
         }
         let mut text = format!(
-            "\n{}\n{}  One turn of the loop that is timed elsewhere, its own two or three instructions too: what {} turns more add, \
+            "\n{}\n{}  One turn of the loop, its own two or three instructions too: what {} turns more add, \
              by\n  {}'s callgrind. No time: ten of them may take one nanosecond, or one of them a hundred.\n",
             colour.paint(Tone::Good, "Instructions for one publish, or one call"),
             table.render(colour),
@@ -295,7 +295,7 @@ impl Outcome {
     /// The same without what is ours.
     fn floor(&self, case: &Counted) -> Option<&Counted> {
         let floor = match case.subject {
-            Subject::Signalpost | Subject::BusTopic => Subject::RawLoop,
+            Subject::Signalpost | Subject::Bus | Subject::BusTopic => Subject::RawLoop,
             Subject::SlotUnpatched => Subject::Direct,
             Subject::RawLoop | Subject::Direct => return None,
         };
@@ -375,7 +375,7 @@ mod tests {
         let common = CommonArgs { json: None, quiet: true, quick: false, check: false };
         let mut args =
             Args { common, paths: Vec::new(), subscribers: vec![16, 0, 16], baseline: None, bless: false };
-        assert_eq!(args.cases().len(), 2 * 2 + 2);
+        assert_eq!(args.cases().len(), 4 * 2 + 2);
         args.common.quick = true;
         assert_eq!(args.cases().len(), 2 * 2);
         args.paths = vec![Subject::SlotUnpatched];
