@@ -203,7 +203,7 @@ impl Survey {
     }
 
     /// What can be compared with another run's: nanoseconds a publish, and times the raw loop. One repeat a process if there are
-    /// [`ENOUGH_PROCESSES`], each of which had `each` rounds; else one a round.
+    /// `ENOUGH_PROCESSES`, each of which had `each` rounds; else one a round.
     pub fn measures(&self, each: usize) -> Vec<Measure> {
         let repeats = |rounds: &[f64]| match rounds.len() / each.max(1) {
             ..ENOUGH_PROCESSES => rounds.to_vec(),

@@ -14,7 +14,7 @@ pub struct Scale {
 }
 
 impl Scale {
-    /// For these figures: even from 0 on, or by decades where they span more than [`SPAN`] and all are above 0.
+    /// For these figures: even from 0 on, or by decades where they span more than a factor of `SPAN` and all are above 0.
     pub fn fitting(values: impl IntoIterator<Item = f64> + Clone, from: f64, to: f64) -> Self {
         let finite = values.into_iter().filter(|value| value.is_finite());
         let (low, high) =
