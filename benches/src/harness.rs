@@ -60,7 +60,7 @@ impl<P: DispatchPath> Lane for P {
 }
 
 /// How often a lap fills a queue at least.
-const QUEUES: u64 = 8;
+pub(crate) const QUEUES: u64 = 8;
 
 /// One publisher's batch: a warm-up, laps that begin together with the others', more until all others have ended theirs. A `lap` of
 /// so many publishes says how long it took and how many were stopped.

@@ -5,7 +5,7 @@
 //! that latencies go into. Not here: arrivals out of a file (`replay`), what is made of the times (`run`).
 
 use crate::{
-    harness::Lane,
+    harness::{Lane, QUEUES},
     path::{DispatchPath, Publisher},
     scenario::Event,
     stats, stop,
@@ -57,6 +57,9 @@ pub trait PacedLane: Lane {
     /// were stopped, which is a fault of the lab unless it is none. Ends at once when it is asked to stop.
     fn pace(&self, begin: Instant, arrivals: &mut dyn Arrivals, each: &mut dyn FnMut(Timed)) -> u64;
 
+    /// Publishes that a batch of a closed loop has at least: less in a queue that is full cost little or one long wait, by chance.
+    fn least_batch(&self) -> u64;
+
     /// Registers one more subscriber and takes it out again, on this thread, while others publish; false where that cannot be done:
     /// see `PathName::can_change`.
     fn change(&self, salt: u64) -> bool;
@@ -69,6 +72,10 @@ pub trait PacedLane: Lane {
 impl<P: DispatchPath> PacedLane for P {
     fn pace(&self, begin: Instant, arrivals: &mut dyn Arrivals, each: &mut dyn FnMut(Timed)) -> u64 {
         publish_at::<P>(&mut self.publisher(), begin, arrivals, each)
+    }
+
+    fn least_batch(&self) -> u64 {
+        (QUEUES * P::QUEUE).max(1)
     }
 
     fn change(&self, salt: u64) -> bool {

@@ -267,12 +267,13 @@ fn follow(logged: &mut Logged<'_, '_>, collector: &mut Collector, shared: &Share
     }
 }
 
-/// Publishes between two looks at the clock, so that they last for ten looks at least: then the clock is a tenth of it at most.
+/// Publishes between two looks at the clock, so that they last for ten looks at least: then the clock is a tenth of it at most. And
+/// enough of them for a queue, if there is one.
 pub fn batch(lane: &dyn PacedLane, clock_ns: f64) -> u64 {
     const LOOKS: f64 = 10.0;
     /// Beyond this a publish takes no time at all, and any batch will do.
     const MOST: u64 = 1 << 20;
-    let mut batch = 1;
+    let mut batch = lane.least_batch();
     loop {
         let (mut fastest, mut laps) = (u64::MAX, 0);
         lane.press(Instant::now(), batch, &mut |timed| {
@@ -293,7 +294,7 @@ pub fn batch(lane: &dyn PacedLane, clock_ns: f64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{pace, path::PathName};
+    use crate::{harness, pace, path::PathName};
 
     fn once(rate: Rate) -> Once {
         let case = Case { path: PathName::Signalpost, subscribers: 4, publishers: 1, rate, churn: 0 };
@@ -357,6 +358,17 @@ mod tests {
         assert!(summary.never_begun > 0, "{summary:?}");
         assert_eq!(summary.events + summary.never_begun, 100_000_000);
         assert!(summary.missed_percent > Some(90.0), "{summary:?}");
+    }
+
+    #[test]
+    fn a_batch_goes_through_a_queue_many_times_so_that_its_mean_is_what_a_publish_costs() {
+        for path in [PathName::CrossbeamChannel, PathName::Flume, PathName::Disruptor] {
+            let lane = path.lane(1);
+            let places = lane.least_batch() / harness::QUEUES;
+            assert!(places > 1, "{path}");
+            assert!(batch(&*lane, 0.0) >= 8 * places, "{path}");
+        }
+        assert_eq!(PathName::StdMutex.lane(1).least_batch(), 1);
     }
 
     #[test]
