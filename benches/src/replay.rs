@@ -69,7 +69,7 @@ pub fn perform(args: &Args) -> Performed {
     let mut document = session.document();
 
     let mut takes: Vec<Take> = paths.iter().map(|path| Take::of(*path, &settings)).collect();
-    let mut first = Some(input);
+    let (mut first, mut broken) = (Some(input), None);
     session.progress.start(100 * replays as u64);
     'replays: for repeat in 0..args.repeats {
         for take in &mut takes {
@@ -86,16 +86,21 @@ pub fn perform(args: &Args) -> Performed {
             let mut tick = |bytes: u64| up_to(size.map_or(0, |size| (100 * bytes / size.max(1)).min(100)));
             let played = play::play(take.path, &settings, input, (&known, &said), &mut tick);
             up_to(100);
-            let played = played?;
-            log.found(&played);
+            log.found(&played, args.speed);
             take.add(&played);
-            if stop::is_asked() {
+            if played.early {
+                broken = played.broken;
                 break 'replays;
             }
         }
     }
     session.progress.finish();
-    document.partial = stop::is_asked();
+    document.partial = broken.is_some() || stop::is_asked();
+    if let Some(broken) = &broken
+        && log.events == 0
+    {
+        return Err(broken.clone());
+    }
     if log.events == 0 && !document.partial {
         return Err(nothing(&log, args));
     }
@@ -127,11 +132,14 @@ pub fn perform(args: &Args) -> Performed {
     if takes.iter().any(|take| !take.apart) {
         document.warnings.push("reading and publishing could not be given a core each".to_owned());
     }
+    if broken.is_some() {
+        document.warnings.push("the log could not be read to its end, which ended the replay".to_owned());
+    }
     for warning in &document.warnings {
         session.print(&format!("  warning  {warning}\n"));
     }
     document.replay = Some(outcome);
-    session.close(&document)
+    session.close_after(&document, broken.into_iter().collect())
 }
 
 /// What was recorded of one path.

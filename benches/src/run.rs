@@ -47,10 +47,5 @@ pub fn perform(args: &Args) -> Performed {
     failed.extend(files.write(&outcome));
     let mut document = session.document();
     outcome.fill(&mut document);
-    let closed = session.close(&document);
-    if failed.is_empty() {
-        return closed;
-    }
-    failed.extend(closed.err());
-    Err(failed.join("\n\nerror: "))
+    session.close_after(&document, failed)
 }

@@ -66,13 +66,27 @@ impl Session {
         Document::of(self.machine.clone())
     }
 
+    /// As [`close`](Self::close), of a command that `failed` in these ways and has something to report nevertheless.
+    ///
+    /// # Errors
+    /// All of them, and what `close` adds.
+    pub fn close_after(self, document: &Document, mut failed: Vec<String>) -> Performed {
+        let closed = self.close(document);
+        if failed.is_empty() {
+            return closed;
+        }
+        failed.extend(closed.err());
+        Err(failed.join("\n\nerror: "))
+    }
+
     /// Writes the numbers, and says how the command ended.
     ///
     /// # Errors
     /// In words, when the numbers cannot be written or the report could not be printed.
     pub fn close(mut self, document: &Document) -> Performed {
         if document.partial {
-            self.print("\n  interrupted: this is what was measured until then, marked partial\n");
+            let why = if stop::is_asked() { "interrupted" } else { "ended early" };
+            self.print(&format!("\n  {why}: this is what was measured until then, marked partial\n"));
         }
         if let Some(destination) = &mut self.destination {
             destination.write(document).map_err(|error| error.to_string())?;

@@ -211,6 +211,37 @@ fn a_broken_line_is_named_with_what_was_expected() {
     assert!(error.contains("line 1: found the keys a"), "{error}");
 }
 
+#[test]
+fn what_was_measured_before_a_broken_line_is_reported_and_written() {
+    let folder = Folder::new("replay-broken-late");
+    let (file, json) = (folder.file("log"), folder.file("replay.json"));
+    // More than the queue takes, so that some were published when the line was read.
+    let lines = 600_000;
+    fs::write(&file, times(lines) + "seventeen\n1767235600\n").unwrap();
+    let output = lab(&["replay", &file, "--speed", "1000000", "--quiet", "--json", &json]);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert!(text(&output.stderr).contains("line 600001: found 'seventeen'"), "{output:?}");
+    let report = text(&output.stdout);
+    assert!(report.contains("ended early") && report.contains("intended start"), "{report}");
+    let document: Value = serde_json::from_slice(&fs::read(&json).unwrap()).unwrap();
+    let (log, row) = (&document["replay"]["log"], &document["replay"]["rows"][0]);
+    assert_eq!((&document["partial"], &log["events"]), (&true.into(), &row["events"]));
+    let events = row["events"].as_u64().unwrap();
+    assert!(events > 0 && events <= lines, "{events}");
+    // A millisecond apart, of which no more is said than was published.
+    let span = log["span_ns"].as_u64().unwrap();
+    assert!(span.abs_diff(events * 1_000_000) < 3_000_000, "{events} events in {span} ns");
+    assert!(document["warnings"].to_string().contains("could not be read to its end"), "{document}");
+}
+
+#[test]
+fn a_first_line_of_great_length_is_not_taken_for_no_line() {
+    let folder = Folder::new("replay-long-line");
+    let log = format!("time,what\n1767225600,{}\n1767225601,y\n", "x".repeat(100_000));
+    let error = refused_log(&folder, log.as_bytes(), &[]);
+    assert!(error.contains("goes on beyond the first 64 kB"), "{error}");
+}
+
 /// As [`refused_log`], where that is found out while the log is replayed: the report has begun.
 fn refused_on_the_way(folder: &Folder, log: &[u8], args: &[&str]) -> String {
     let file = folder.file("log");

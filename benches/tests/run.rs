@@ -383,7 +383,9 @@ mod unix {
         let output = end_of(child);
         assert_eq!(output.status.code(), Some(2), "{output:?}");
         assert!(text(&output.stderr).contains("cannot write the interval log"), "{output:?}");
-        assert!(text(&output.stdout).contains("corrected"), "{output:?}");
+        let report = text(&output.stdout);
+        assert!(report.contains("corrected") && report.contains("ended early"), "{report}");
+        assert!(!report.contains("interrupted"), "nobody did: {report}");
         let document: Value = serde_json::from_slice(&fs::read(&json).unwrap()).unwrap();
         assert_eq!(document["partial"], true);
         assert!(document["run"]["rows"][0]["events"].as_u64() > Some(0), "{document}");

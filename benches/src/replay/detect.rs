@@ -105,6 +105,11 @@ pub fn look(input: &Input, said: &Said) -> Result<Known, String> {
         (Some(broken), _) if !said.skip_broken && (all || seen == 0) => Err(of_line(name, &broken)),
         (_, Some((style, first))) => Ok(Known { format, style, whole_seconds, times, first }),
         (Some(broken), None) => Err(of_line(name, &broken)),
+        (None, None) if !all => Err(format!(
+            "'{name}': the first line that could have a time, behind the header, goes on beyond the first {} kB\n\n\
+             expected shorter lines at the beginning, from which the log is known.",
+            input::HEAD_BYTES / 1024
+        )),
         (None, None) => Err(format!(
             "'{name}' has no events: {format}, and nothing after the header\n\n\
              expected a time on every line."

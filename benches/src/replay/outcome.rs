@@ -89,18 +89,28 @@ pub struct Row {
 }
 
 impl Log {
-    /// Takes in what was read.
-    pub fn found(&mut self, played: &Played) {
-        let Some(read) = &played.read else {
-            self.events = self.events.max(played.recorder.events());
-            return;
-        };
-        let seen = &read.seen;
-        (self.lines, self.broken, self.first_broken_line) = (read.times, read.broken, read.first_broken);
-        (self.events, self.outside, self.spread_events) = (seen.events, seen.outside, seen.spread);
-        (self.backwards, self.furthest_back_ns) = (seen.backwards, seen.furthest_back_ns);
-        (self.span_ns, self.longest_gap_ns, self.last_start_ns) =
-            (seen.span_ns, seen.longest_gap_ns, seen.last_start);
+    /// Takes in what was read; of a replay that ended early as much of it as was published, for the reader is ahead by then.
+    pub fn found(&mut self, played: &Played, speed: f64) {
+        if played.early && self.events > 0 {
+            return; // a replay before had all of it
+        }
+        if let Some(read) = &played.read {
+            let seen = &read.seen;
+            (self.lines, self.broken, self.first_broken_line) = (read.times, read.broken, read.first_broken);
+            (self.events, self.outside, self.spread_events) = (seen.events, seen.outside, seen.spread);
+            (self.backwards, self.furthest_back_ns) = (seen.backwards, seen.furthest_back_ns);
+            (self.span_ns, self.longest_gap_ns, self.last_start_ns) =
+                (seen.span_ns, seen.longest_gap_ns, seen.last_start);
+        }
+        if played.early {
+            self.events = played.recorder.events();
+            self.lines = self.lines.max(self.events);
+            self.spread_events = self.spread_events.min(self.events);
+            self.last_start_ns = played.last_start_ns;
+            let in_log = |ns: u64| (ns as f64 * speed) as u64;
+            (self.span_ns, self.longest_gap_ns) =
+                (in_log(played.last_start_ns), in_log(played.longest_gap_ns));
+        }
     }
 
     /// What it is: known before it is replayed. `lasts` is how far its last line is from its first, where that is known, and the

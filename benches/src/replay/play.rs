@@ -74,6 +74,14 @@ pub struct Played {
     pub recorder: Recorder,
     /// What was read; none where the reader hung in its file when the replay was broken off.
     pub read: Option<Read>,
+    /// Why it ended before the log did, in words: the log cannot be read any further.
+    pub broken: Option<String>,
+    /// Whether it ended before the log did, for that or because it was asked to.
+    pub early: bool,
+    /// When the last event was meant to start, after the first; in nanoseconds of the replay, not of the log.
+    pub last_start_ns: u64,
+    /// The longest time without one, in the same.
+    pub longest_gap_ns: u64,
     /// Waiting for the reader.
     pub behind: Behind,
     /// Whether reader and publisher had a core each.
@@ -85,14 +93,11 @@ pub struct Played {
 struct Reading {
     /// It ended, well or not.
     over: AtomicBool,
-    /// It ended because the log is broken: what is in the queue is of no use.
+    /// It ended because the log is broken: what is in the queue is not waited for.
     failed: AtomicBool,
 }
 
 /// Replays a log from its beginning. Meanwhile `tick` is told how many bytes of the file the events come from that are published.
-///
-/// # Errors
-/// In words, when the log cannot be read to its end.
 ///
 /// # Panics
 /// When a publish was stopped, or one of the two threads panics.
@@ -102,7 +107,7 @@ pub fn play(
     input: Input,
     (known, said): (&Known, &Said),
     tick: &mut dyn FnMut(u64),
-) -> Result<Played, String> {
+) -> Played {
     let lane = path.lane(settings.subscribers);
     let cores = cores_apart();
     let (mine, other) = (cores.first().copied(), cores.get(1).copied());
@@ -118,7 +123,7 @@ pub fn play(
         theirs.over.store(true, Relaxed);
         drop(done.send(result));
     });
-    let (recorder, behind, apart) = thread::scope(|scope| {
+    let (recorder, starts, apart) = thread::scope(|scope| {
         let (finished, result) = bounded(1);
         scope.spawn(|| {
             let apart = pin_to(mine) && other.is_some();
@@ -132,7 +137,7 @@ pub fn play(
             let mut starts = Starts::of(receiver, begin, &reading.failed, &at);
             let stopped = lane.pace(begin, &mut starts, &mut |timed| recorder.record(timed, None));
             assert_eq!(stopped, 0, "no subscriber of the lab stops an event");
-            drop(finished.send((recorder, starts.behind, apart)));
+            drop(finished.send((recorder, starts.seen(), apart)));
         });
         loop {
             match result.recv_timeout(5 * LOOK) {
@@ -145,11 +150,16 @@ pub fn play(
     // Where the publisher has had all events, the reader is done or about to be.
     let read = if stop::is_asked() { read.recv_timeout(5 * LOOK).ok() } else { read.recv().ok() };
     let read = match read {
-        Some(Err(error)) if !stop::is_asked() => return Err(error),
         None if !stop::is_asked() => panic!("the reading thread has panicked"),
-        read => read.and_then(Result::ok),
+        read => read.transpose(),
     };
-    Ok(Played { recorder, read, behind, apart })
+    let (read, broken) = match read {
+        Ok(read) => (read, None),
+        Err(error) => (None, Some(error).filter(|_| !stop::is_asked())),
+    };
+    let early = broken.is_some() || stop::is_asked();
+    let (last_start_ns, longest_gap_ns, behind) = starts;
+    Played { recorder, read, broken, early, last_start_ns, longest_gap_ns, behind, apart }
 }
 
 /// The starts out of the queue.
@@ -164,6 +174,7 @@ struct Starts<'a> {
     /// From where to where in the file the chunk comes.
     bytes: (u64, u64),
     last: u64,
+    longest_gap: u64,
     behind: Behind,
 }
 
@@ -179,8 +190,14 @@ impl<'a> Starts<'a> {
             length: 0,
             bytes: (0, 0),
             last: 0,
+            longest_gap: 0,
             behind: Behind::default(),
         }
+    }
+
+    /// The last start that was given, the longest time between two, and how often the reader was waited for.
+    const fn seen(&self) -> (u64, u64, Behind) {
+        (self.last, self.longest_gap, self.behind)
     }
 
     /// The first start of the next chunk.
@@ -242,11 +259,12 @@ impl Arrivals for Starts<'_> {
             Some(start) => start,
             None => self.refill()?,
         };
-        if start - self.last > SLEEP_FROM.as_nanos() as u64 && !self.sleep_until(start) {
+        let gap = start - self.last;
+        if gap > SLEEP_FROM.as_nanos() as u64 && !self.sleep_until(start) || self.failed.load(Relaxed) {
             return None;
         }
-        self.last = start;
-        (!self.failed.load(Relaxed)).then_some(start)
+        (self.last, self.longest_gap) = (start, self.longest_gap.max(gap));
+        Some(start)
     }
 }
 
