@@ -31,6 +31,9 @@ const LETTERS: usize = 20;
 pub fn drawn(title: &str, rows: &[&Row], label: impl Fn(&Row) -> &str) -> Markup {
     let shown = &rows[..rows.len().min(MOST)];
     let files = shown.first().map_or(0, |row| row.figures.len());
+    // A file that has none of these figures gets no room.
+    let lanes: Vec<usize> =
+        (0..files).filter(|&file| shown.iter().any(|row| row.figures[file].is_some())).collect();
     let wordy = files <= WORDY;
     let thick = if wordy { 14.0 } else { 8.0 };
     let words = if !wordy {
@@ -49,7 +52,7 @@ pub fn drawn(title: &str, rows: &[&Row], label: impl Fn(&Row) -> &str) -> Markup
         left,
         right,
     );
-    let row_height = files as f64 * thick + BETWEEN;
+    let row_height = lanes.len() as f64 * thick + BETWEEN;
     let bottom = ABOVE + row_height * shown.len() as f64;
     let by_metric = shown.iter().all(|row| row.metric == shown[0].metric);
     let standings: Vec<_> =
@@ -70,11 +73,12 @@ pub fn drawn(title: &str, rows: &[&Row], label: impl Fn(&Row) -> &str) -> Markup
                 @let top = ABOVE + row_height * place as f64 + BETWEEN / 2.0;
                 g.floor[row.is_floor()] {
                     title { (plain(&in_words(row, label(row)))) }
-                    text.name.ours[row.is_ours()] x="0" y=(number(top + files as f64 * thick / 2.0 + 4.0)) {
+                    text.name.ours[row.is_ours()] x="0" y=(number(top + lanes.len() as f64 * thick / 2.0 + 4.0)) {
                         (plain(&shortened(label(row))))
                     }
-                    @for (file, figure) in row.figures.iter().enumerate() {
-                        @let middle = top + (file as f64 + 0.5) * thick;
+                    @for (lane, &file) in lanes.iter().enumerate() {
+                        @let figure = &row.figures[file];
+                        @let middle = top + (lane as f64 + 0.5) * thick;
                         @let standing = standings[file].get(place).copied().unwrap_or(Standing::Apart);
                         g class=(class(file, files, row, none_is_ours)) {
                             @if files > 1 { text.count x=(NAMES + 3.0) y=(number(middle + 3.0)) { (file + 1) } }
@@ -245,6 +249,15 @@ mod tests {
         assert_eq!(drawn.matches("class=\"bar\"").count(), 8);
         assert_eq!((drawn.matches("class=\"s0\"").count(), drawn.matches("class=\"s1\"").count()), (4, 4));
         assert_eq!(drawn.matches("1.25×").count(), 4);
+    }
+
+    #[test]
+    fn a_file_that_has_none_of_these_figures_gets_no_room() {
+        let mut other = saved();
+        other.measures = vec![crate::page::sample::median("something else", 10.0)];
+        let drawn = of(&report(vec![saved(), other]), 1);
+        assert_eq!((drawn.matches("class=\"s0\"").count(), drawn.matches("class=\"s1\"").count()), (4, 0));
+        assert!(!drawn.contains(">none<"), "{drawn}");
     }
 
     #[test]
