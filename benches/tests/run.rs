@@ -294,6 +294,12 @@ fn a_full_disk_costs_neither_the_report_nor_the_numbers() {
     assert!(text(&refused.stderr).contains("cannot write the interval log '/dev/full'"), "{refused:?}");
 }
 
+#[test]
+fn a_rate_that_has_hardly_an_event_in_the_time_given_is_warned_of() {
+    let few = |rate: &str| text(&tiny(&["--rate", rate]).stdout).contains("fewer than ten events a repeat");
+    assert!(few("1/s") && !few("10k/s"));
+}
+
 #[cfg(unix)]
 mod unix {
     use super::*;

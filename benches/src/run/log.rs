@@ -26,14 +26,18 @@ use std::{
 /// Histograms that go to and fro between a publisher and the log: one that is filled, one that is read, one to spare.
 const IN_TURN: usize = 3;
 
+/// Which interval it is, until when it lasted, and what is in it.
+type Full = (u64, u64, Histogram<u64>);
+
 /// One publisher's intervals. When it is dropped the last one is handed over.
 #[derive(Debug)]
 pub struct Intervals {
     length_ns: u64,
     index: u64,
     until_ns: u64,
+    last_ns: u64,
     current: Histogram<u64>,
-    full: SyncSender<(u64, Histogram<u64>)>,
+    full: SyncSender<Full>,
     empty: Receiver<Histogram<u64>>,
 }
 
@@ -44,6 +48,7 @@ impl Intervals {
         if ended >= self.until_ns {
             self.turn(ended);
         }
+        self.last_ns = ended;
         self.current.saturating_record_n(latency, count);
     }
 
@@ -54,16 +59,16 @@ impl Intervals {
         if !self.current.is_empty()
             && let Ok(empty) = self.empty.try_recv()
         {
-            self.hand_over(empty);
+            self.hand_over(self.until_ns, empty);
         }
         self.index = ended / self.length_ns;
         self.until_ns = (self.index + 1) * self.length_ns;
     }
 
-    fn hand_over(&mut self, next: Histogram<u64>) {
+    fn hand_over(&mut self, until_ns: u64, next: Histogram<u64>) {
         let full = mem::replace(&mut self.current, next);
         // There is room for all there are. If nobody takes them any more, the log has failed and says so.
-        let _ = self.full.try_send((self.index, full));
+        let _ = self.full.try_send((self.index, until_ns, full));
     }
 }
 
@@ -71,7 +76,7 @@ impl Drop for Intervals {
     fn drop(&mut self) {
         if !self.current.is_empty() {
             let nothing = Histogram::new(1).expect("one digit is valid");
-            self.hand_over(nothing);
+            self.hand_over(self.last_ns, nothing);
         }
     }
 }
@@ -81,13 +86,13 @@ impl Drop for Intervals {
 pub struct Collector {
     length_ns: u64,
     sources: Vec<Source>,
-    pending: BTreeMap<u64, Histogram<u64>>,
+    pending: BTreeMap<u64, (u64, Histogram<u64>)>,
     spare: Vec<Histogram<u64>>,
 }
 
 #[derive(Debug)]
 struct Source {
-    full: Receiver<(u64, Histogram<u64>)>,
+    full: Receiver<Full>,
     empty: SyncSender<Histogram<u64>>,
     /// Intervals before this one are complete.
     reached: u64,
@@ -104,7 +109,8 @@ pub fn intervals(length: Duration, publishers: usize) -> (Vec<Intervals>, Collec
                 free.try_send(touched()).expect("there is room for all");
             }
             let current = touched();
-            let intervals = Intervals { length_ns, index: 0, until_ns: length_ns, current, full, empty };
+            let intervals =
+                Intervals { length_ns, index: 0, until_ns: length_ns, last_ns: 0, current, full, empty };
             (intervals, Source { full: filled, empty: free, reached: 0 })
         })
         .unzip();
@@ -120,7 +126,7 @@ fn touched() -> Histogram<u64> {
 
 impl Collector {
     /// Takes what the publishers have handed over, and gives the intervals that are complete to `write`: which one it is, where it
-    /// begins, its length, and the latencies in it. False when the publishers are done and all is written.
+    /// begins, its length (of the last one: until its last event ended), and the latencies in it. False when the publishers are done and all is written.
     ///
     /// # Errors
     /// What `write` gives.
@@ -131,12 +137,13 @@ impl Collector {
         for source in &mut self.sources {
             loop {
                 match source.full.try_recv() {
-                    Ok((index, mut full)) => {
+                    Ok((index, until_ns, mut full)) => {
                         let spare = &mut self.spare;
-                        let merged = self
+                        let (until, merged) = self
                             .pending
                             .entry(index)
-                            .or_insert_with(|| spare.pop().unwrap_or_else(pace::histogram));
+                            .or_insert_with(|| (0, spare.pop().unwrap_or_else(pace::histogram)));
+                        *until = until_ns.max(*until);
                         merged.add(&full).expect("all have the same bounds");
                         source.reached = index + 1;
                         full.reset();
@@ -153,12 +160,10 @@ impl Collector {
         }
         let complete = self.sources.iter().map(|source| source.reached).min().unwrap_or(u64::MAX);
         while let Some(first) = self.pending.first_entry().filter(|first| *first.key() < complete) {
-            let (index, mut merged) = first.remove_entry();
-            write(
-                Duration::from_nanos(index * self.length_ns),
-                Duration::from_nanos(self.length_ns),
-                &merged,
-            )?;
+            let (index, (until_ns, mut merged)) = first.remove_entry();
+            let start_ns = index * self.length_ns;
+            let length_ns = until_ns.saturating_sub(start_ns).max(1);
+            write(Duration::from_nanos(start_ns), Duration::from_nanos(length_ns), &merged)?;
             merged.reset();
             self.spare.push(merged);
         }
@@ -285,6 +290,22 @@ mod tests {
         assert_eq!(collect(&mut collector), (vec![(0, 2)], true));
         drop(intervals);
         assert_eq!(collect(&mut collector), (vec![(10, 1), (30, 2)], false));
+    }
+
+    #[test]
+    fn the_last_interval_is_as_long_as_something_was_published_in_it() {
+        let (mut intervals, mut collector) = intervals(Duration::from_millis(10), 2);
+        intervals[0].record(MS, 100, 1);
+        intervals[0].record(12 * MS, 100, 1);
+        intervals[1].record(14 * MS, 100, 1);
+        drop(intervals);
+        let mut lengths = Vec::new();
+        let write = |start: Duration, length: Duration, _: &_| {
+            lengths.push((start.as_millis(), length.as_millis()));
+            Ok::<_, ()>(())
+        };
+        assert_eq!(collector.collect(write), Ok(false));
+        assert_eq!(lengths, [(0, 10), (10, 4)]);
     }
 
     #[test]

@@ -116,7 +116,7 @@ impl Once {
                 })
                 .collect();
             let failed = match (&mut logged, &mut collector) {
-                (Some(logged), Some(collector)) => follow(logged, collector, shared).err(),
+                (Some(logged), Some(collector)) => follow(logged, collector, shared, self.time).err(),
                 _ => None,
             };
             let mut taken =
@@ -248,12 +248,19 @@ fn register(lane: &dyn PacedLane, rate: u32, over: &AtomicBool) -> u64 {
 }
 
 /// Writes intervals as they become complete, until the publishers are done.
-fn follow(logged: &mut Logged<'_, '_>, collector: &mut Collector, shared: &Shared) -> Result<(), String> {
+fn follow(
+    logged: &mut Logged<'_, '_>,
+    collector: &mut Collector,
+    shared: &Shared,
+    time: Duration,
+) -> Result<(), String> {
     // Polled, because to be woken would cost the publisher a system call.
     let pause = (logged.interval / 4).clamp(Duration::from_millis(2), Duration::from_millis(50));
     loop {
         let written = collector.collect(|start, length, latencies| {
             let begin = *shared.begin.get().expect("what was recorded has begun");
+            // Events were asked for until the end, also if the last was before.
+            let length = length.max(logged.interval.min(time.saturating_sub(start)));
             logged.log.write(logged.tag, begin, (start, length), latencies)
         });
         match written {

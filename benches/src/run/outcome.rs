@@ -176,7 +176,12 @@ impl Outcome {
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings: Vec<(String, Vec<&str>)> = Vec::new();
         for row in &self.rows {
-            for warning in row.warnings(self.cores) {
+            let few = row.rate.is_some_and(|rate| rate * self.repeat_seconds < 10.0).then(|| {
+                "fewer than ten events a repeat: too few for percentiles, and throughput is that of whole \
+                 events; a longer --duration has more"
+                    .to_owned()
+            });
+            for warning in row.warnings(self.cores).into_iter().chain(few) {
                 match warnings.iter_mut().find(|(text, _)| *text == warning) {
                     Some((_, cases)) => cases.push(&row.case),
                     None => warnings.push((warning, vec![&row.case])),
