@@ -74,7 +74,7 @@ pub fn drawn(report: &Report) -> Result<String, String> {
         machine.cpu,
         crate::table::counted(machine.cores, "core"),
         machine.os,
-        machine.kernel,
+        machine.kernel.split('-').next().unwrap_or_default(), // what a distribution calls its build takes a line
         machine.rustc,
         machine.barrier,
         machine.commit,
