@@ -2,7 +2,7 @@
 
 mod again;
 
-pub use again::again;
+pub use again::{again, is_measuring};
 
 use crate::{
     churn, compare, count, environment, gate, handoff, manual, page,

@@ -8,6 +8,7 @@ mod folder;
 mod show;
 
 use crate::{
+    cli,
     compare::{self, Named, Ran},
     exit::{Exit, Performed},
     saved::Saved,
@@ -147,6 +148,13 @@ fn again(path: &Path, base: &Saved, args: &Args, session: &Session) -> Result<Ju
         return Err(format!(
             "'{}' does not say which command measured it, or has no figures: make it again with --json",
             path.display()
+        ));
+    }
+    if !cli::is_measuring(&base.command) {
+        return Err(format!(
+            "'{}' asks for `lab {}`\n\nexpected a command that measures, as --json writes it down, and that writes no file: make it again",
+            path.display(),
+            base.command.join(" ")
         ));
     }
     // What cannot be compared need not be measured.

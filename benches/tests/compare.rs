@@ -395,6 +395,19 @@ fn a_gate_measures_the_same_again_and_blesses_only_when_asked_to() {
 }
 
 #[test]
+fn a_gate_runs_nothing_but_what_measures_whatever_a_file_asks_for() {
+    let (folder, baseline) = gated("trusted");
+    let target = folder.file("written.hlog");
+    for command in [json!(["gate", folder.0]), json!(["run", "--hlog", target])] {
+        edit(&baseline, |document| document["command"] = command.clone());
+        let (code, report, error) = gate(&folder, &["--quiet"]);
+        assert_eq!(code, Some(2), "{report}{error}");
+        assert!(report.contains("expected a command that measures"), "{report}{error}");
+    }
+    assert!(!fs::exists(&target).unwrap());
+}
+
+#[test]
 fn a_gate_without_baselines_says_how_to_make_one() {
     let folder = Folder::new("gateless");
     for dir in [folder.file(""), folder.file("absent")] {

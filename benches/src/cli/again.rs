@@ -7,6 +7,17 @@ use clap::{ArgAction, ArgMatches, Command, CommandFactory, parser::ValueSource};
 const NOT_MEASURED: [&str; 10] =
     ["json", "quiet", "check", "hlog", "hgrm", "csv", "html", "md", "baseline", "bless"];
 
+/// What measures, and may be measured again because a file says so.
+const MEASURING: [&str; 9] =
+    ["paths", "registration", "churn", "watch-cost", "slots", "run", "replay", "count", "all"];
+
+/// Whether a file's command is one that measures and writes nowhere: just as [`again`] writes it down. A file is not to be trusted
+/// with more than that.
+pub fn is_measuring(command: &[String]) -> bool {
+    let line = ["lab".to_owned()].into_iter().chain(command.iter().cloned());
+    command.first().is_some_and(|name| MEASURING.contains(&name.as_str())) && again(line) == command
+}
+
 /// The command and its options as one would type them after `lab`, without what says where results go; empty where `args` is no
 /// command line of the lab. The first of `args` is the program.
 pub fn again(args: impl IntoIterator<Item = String>) -> Vec<String> {
@@ -68,5 +79,25 @@ mod tests {
         );
         assert_eq!(typed("lab churn --rate 1000 --json=-"), "churn --rate 1000");
         assert_eq!(typed("lab frobnicate"), "");
+    }
+
+    #[test]
+    fn a_file_may_ask_for_a_measurement_and_for_nothing_else() {
+        let is_measuring = |line: &str| is_measuring(&line.split(' ').map(str::to_owned).collect::<Vec<_>>());
+        for line in ["paths --quick", "registration --repeats 9", "run --subscribers 0,1 --rate max", "all"] {
+            assert!(is_measuring(line), "{line}");
+        }
+        for line in [
+            "gate .",
+            "watch",
+            "report a.json --html b",
+            "run --hlog x",
+            "count --bless",
+            "paths --json x",
+            "rm",
+            "",
+        ] {
+            assert!(!is_measuring(line), "{line}");
+        }
     }
 }
