@@ -288,6 +288,9 @@ pub struct WatchArgs {
     /// Plain lines, also on a terminal
     #[arg(long)]
     pub plain: bool,
+    /// Nothing while it runs: the table at the end alone
+    #[arg(long)]
+    pub quiet: bool,
     /// Exit with code 1 if something that was provoked was not reported rightly, or anything was reported while nothing was wrong
     #[arg(long)]
     pub check: bool,

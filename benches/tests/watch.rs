@@ -54,6 +54,19 @@ fn a_sleeping_task_is_seen_on_every_loop_and_written_down() {
 }
 
 #[test]
+fn quiet_prints_the_table_and_nothing_before_it() {
+    let run = |quiet: &[&str]| {
+        let output = lab(&[&["watch", "--quick", "--loops", "mio", "--faults", "idle"], quiet].concat());
+        assert!(output.status.success(), "{output:?}");
+        assert_eq!(text(&output.stderr), "");
+        text(&output.stdout)
+    };
+    let (all, table) = (run(&[]), run(&["--quiet"]));
+    assert!(all.contains("requests/s") && !table.contains("requests/s"), "{table}");
+    assert!(table.contains("mio") && table.contains("1 row"), "{table}");
+}
+
+#[test]
 #[cfg(target_os = "linux")]
 fn memory_that_grows_over_the_limit_and_back_is_told_twice_and_goes_with_any_loop() {
     let output = lab(&["watch", "--quick", "--loops", "mio", "--faults", "memory", "--json", "-", "--check"]);

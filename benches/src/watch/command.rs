@@ -38,10 +38,15 @@ pub fn perform(args: &WatchArgs) -> Performed {
     let takes_stdout = |to: &Option<Destination>| to.as_ref().is_some_and(Destination::is_stdout);
 
     let mut history = History::new();
+    let shown = match args {
+        WatchArgs { quiet: true, .. } => Shown::Nothing,
+        WatchArgs { plain: true, .. } => Shown::Lines,
+        _ => Shown::Live,
+    };
     let (report, ending) = if takes_stdout(&json) || takes_stdout(&page) {
-        show(&settings, true, &mut history, io::stderr())?
+        show(&settings, shown.min(Shown::Lines), &mut history, io::stderr())?
     } else {
-        show(&settings, args.plain, &mut history, io::stdout())?
+        show(&settings, shown, &mut history, io::stdout())?
     };
     if let Some(to) = &mut json {
         json::write(&report, to).map_err(|error| error.to_string())?;
@@ -56,6 +61,15 @@ pub fn perform(args: &WatchArgs) -> Performed {
     Ok(if args.check && !is_right { Exit::Regressed } else { Exit::Fine })
 }
 
+/// What is seen of a run while it lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Shown {
+    Nothing,
+    Lines,
+    /// A view, where the terminal can have one; else lines.
+    Live,
+}
+
 fn open(path: &Path) -> Result<Destination, String> {
     Destination::open(path).map_err(|error| error.to_string())
 }
@@ -63,20 +77,20 @@ fn open(path: &Path) -> Result<Destination, String> {
 /// Runs while it is shown, then prints the table.
 fn show(
     settings: &Settings,
-    plain: bool,
+    shown: Shown,
     history: &mut History,
     mut to: impl Write + IsTerminal,
 ) -> Result<(Report, Ending), String> {
     let cannot = |error: io::Error| format!("cannot print the report: {error}");
     let colour = Colour::for_stream(&to);
     let (moments, told) = mpsc::channel();
-    let (ran, shown) = thread::scope(|scope| {
+    let (ran, followed) = thread::scope(|scope| {
         let run = scope.spawn(move || settings.run(moments));
-        let shown = follow(told, history, plain, &mut to, colour);
-        (run.join(), shown)
+        let followed = follow(told, history, shown, &mut to, colour);
+        (run.join(), followed)
     });
     let ran = ran.map_err(|_| "the run broke off: see above")?;
-    let ending = shown.map_err(cannot)?;
+    let ending = followed.map_err(cannot)?;
     let report = match ran {
         Ok(report) => report,
         // What was seen until then is worth a table too.
@@ -91,15 +105,15 @@ fn show(
     Ok((report, ending))
 }
 
-/// On a terminal the live view, if it can be had; else lines.
+/// Shows it as it is wanted, or as far as that can be had.
 fn follow(
     told: Receiver<Moment>,
     history: &mut History,
-    plain: bool,
+    shown: Shown,
     to: &mut impl Write,
     colour: Colour,
 ) -> io::Result<Ending> {
-    if !plain
+    if shown == Shown::Live
         && terminal::is_possible()
         && let Ok(screen) = Screen::open()
     {
@@ -107,5 +121,8 @@ fn follow(
     }
     // The view has signals of its own, which give the terminal back.
     stop::listen();
-    lines::follow(told, history, to, colour)
+    match shown {
+        Shown::Nothing => lines::follow(told, history, &mut io::sink(), colour),
+        Shown::Lines | Shown::Live => lines::follow(told, history, to, colour),
+    }
 }
